@@ -1,0 +1,1 @@
+"""Rock-glacier mapping and kinematics from space."""

@@ -1,0 +1,202 @@
+"""The map grid of a region: one immutable value, passed whole."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from rockglacier.conventions import X, Y
+from rockglacier.errors import DimensionError
+
+if TYPE_CHECKING:
+    from affine import Affine
+
+METRES_PER_DEGREE = 111_195.0  # of latitude, sphere of radius 6371.0 km
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A regular north-up grid: ``y`` descending, coordinates are pixel centres.
+
+    Attributes
+    ----------
+    crs
+        As ``EPSG:<code>`` or WKT.
+    west, north
+        Outer edges of the north-western pixel, in units of the CRS.
+    dx, dy
+        Pixel size, both positive, in units of the CRS.
+    width, height
+        Pixels.
+    """
+
+    crs: str
+    west: float
+    north: float
+    dx: float
+    dy: float
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        if self.dx <= 0 or self.dy <= 0 or self.width < 1 or self.height < 1:
+            raise DimensionError(
+                f"A grid of {self.height} x {self.width} pixels of {self.dy} x {self.dx} was asked "
+                "for; sizes and counts must be positive: check the area and the spacing."
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.height, self.width
+
+    @property
+    def x(self) -> np.ndarray:
+        """Pixel-centre abscissae, ascending, shape (width,)."""
+        return self.west + (np.arange(self.width) + 0.5) * self.dx
+
+    @property
+    def y(self) -> np.ndarray:
+        """Pixel-centre ordinates, descending, shape (height,)."""
+        return self.north - (np.arange(self.height) + 0.5) * self.dy
+
+    @property
+    def coords(self) -> dict[str, np.ndarray]:
+        """Coordinates for a DataArray on this grid."""
+        return {Y: self.y, X: self.x}
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """(west, south, east, north), outer edges."""
+        return (
+            self.west,
+            self.north - self.height * self.dy,
+            self.west + self.width * self.dx,
+            self.north,
+        )
+
+    @property
+    def transform(self) -> Affine:
+        """Affine from (column, row) to map coordinates, as rasterio uses it."""
+        from affine import Affine
+
+        return Affine(self.dx, 0.0, self.west, 0.0, -self.dy, self.north)
+
+    @property
+    def geographic(self) -> bool:
+        """True where coordinates are degrees."""
+        from rasterio.crs import CRS
+
+        return bool(CRS.from_user_input(self.crs).is_geographic)
+
+    @property
+    def spacing_m(self) -> tuple[float, float]:
+        """Pixel size (y, x) in metres, at the centre of a geographic grid."""
+        if not self.geographic:
+            return self.dy, self.dx
+        latitude = self.north - 0.5 * self.height * self.dy
+        return (
+            self.dy * METRES_PER_DEGREE,
+            self.dx * METRES_PER_DEGREE * math.cos(math.radians(latitude)),
+        )
+
+    def empty(self, dtype: str = "float32") -> xr.DataArray:
+        """A NaN-filled (or zero, for integers) array on this grid, CRS attached."""
+        kind = np.dtype(dtype)
+        fill = np.nan if kind.kind == "f" else 0
+        return self.georeference(
+            xr.DataArray(np.full(self.shape, fill, kind), dims=(Y, X), coords=self.coords)
+        )
+
+    def georeference(self, array: xr.DataArray) -> xr.DataArray:
+        """Attach this grid's CRS and transform to ``array`` (dims end with y, x)."""
+        import rioxarray  # noqa: F401  (registers .rio)
+
+        out: xr.DataArray = array.rio.write_crs(self.crs).rio.write_transform(self.transform)
+        return out
+
+    def check(self, array: xr.DataArray | xr.Dataset, name: str) -> None:
+        """Raise DimensionError unless ``array`` lies on this very grid (1/1000 pixel)."""
+        found = array.sizes.get(Y), array.sizes.get(X)
+        if found != self.shape:
+            raise DimensionError(
+                f"{name} has {found} pixels (y, x) but the region's grid has {self.shape}; "
+                "reproject it to the grid first."
+            )
+        slip = max(
+            float(np.max(np.abs(array[X].values - self.x))) / self.dx,
+            float(np.max(np.abs(array[Y].values - self.y))) / self.dy,
+        )
+        if slip > 1e-3:
+            raise DimensionError(
+                f"{name} is shifted by {slip:.3g} pixels against the region's grid; reproject it."
+            )
+
+    def save(self, path: str | Path) -> None:
+        """Write as JSON."""
+        from rockglacier.io import atomic
+
+        with atomic(path) as partial:
+            partial.write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Grid:
+        """Read what :meth:`save` wrote."""
+        return cls(**json.loads(Path(path).read_text()))
+
+    @classmethod
+    def from_raster(cls, path: str | Path) -> Grid:
+        """The grid of a north-up raster; DimensionError if it is rotated or has no CRS."""
+        import rasterio
+
+        with rasterio.open(path) as source:
+            t, crs = source.transform, source.crs
+            if crs is None:
+                raise DimensionError(
+                    f"{path} states no CRS; set it (gdal_edit.py -a_srs) and run again."
+                )
+            if t.b or t.d or t.e > 0:
+                raise DimensionError(
+                    f"{path} is not north-up (transform {tuple(t)[:6]}); warp it first."
+                )
+            epsg = crs.to_epsg()
+            return cls(
+                f"EPSG:{epsg}" if epsg else crs.to_wkt(),
+                t.c,
+                t.f,
+                t.a,
+                -t.e,
+                source.width,
+                source.height,
+            )
+
+    @classmethod
+    def over(
+        cls,
+        lonlat: tuple[float, float, float, float],
+        spacing_m: float,
+        crs: str | None = None,
+    ) -> Grid:
+        """The smallest grid over ``lonlat`` (west, south, east, north; degrees).
+
+        Without ``crs`` it lies in the UTM zone of the area's centre. Edges fall on multiples of
+        ``spacing_m``, so that regions of one zone share one lattice.
+        """
+        from rasterio.warp import transform_bounds
+
+        west, south, east, north = lonlat
+        if not crs:
+            zone = int((0.5 * (west + east) + 180.0) // 6.0) % 60 + 1
+            crs = f"EPSG:{(32600 if 0.5 * (south + north) >= 0 else 32700) + zone}"
+        left, bottom, right, top = transform_bounds("EPSG:4326", crs, *lonlat, densify_pts=21)
+        left = math.floor(left / spacing_m) * spacing_m
+        top = math.ceil(top / spacing_m) * spacing_m
+        width = math.ceil((right - left) / spacing_m)
+        height = math.ceil((top - bottom) / spacing_m)
+        return cls(crs, left, top, spacing_m, spacing_m, width, height)

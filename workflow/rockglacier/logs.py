@@ -1,0 +1,41 @@
+"""Logging of jobs: a file per job, and lines that a person can follow."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def start(log_file: str | Path | None) -> logging.Logger:
+    """Send the library's messages to ``log_file`` and to standard error; return its logger."""
+    logger = logging.getLogger("rockglacier")
+    logger.setLevel(logging.INFO)
+    logger.handlers.clear()
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if log_file:
+        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(log_file, mode="w"))
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+        logger.addHandler(handler)
+    logging.captureWarnings(True)
+    logger.propagate = False
+    return logger
+
+
+def progress(items: Iterable[T], what: str, total: int, seconds: float = 5.0) -> Iterator[T]:
+    """Yield ``items``, logging ``what k of total`` every ``seconds`` or so and at the end."""
+    logger = logging.getLogger(__name__)
+    began = last = time.monotonic()
+    for count, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if now - last >= seconds or count == total:
+            last = now
+            logger.info("%s %d of %d (%.0f s)", what, count, total, now - began)

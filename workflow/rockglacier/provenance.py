@@ -1,0 +1,73 @@
+"""What made a product: version, parameters, sources, and a digest of the code."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+LIBRARY = Path(__file__).parent
+
+
+def version() -> str:
+    """The version of this package, as installed or as ``pyproject.toml`` states it."""
+    try:
+        return metadata.version("rockglacier")
+    except metadata.PackageNotFoundError:
+        import tomllib
+
+        project = LIBRARY.parents[1] / "pyproject.toml"
+        return str(tomllib.loads(project.read_text())["project"]["version"])
+
+
+@cache
+def _imports(module: str) -> tuple[str, ...]:
+    """Library modules that ``module`` (dotted, without the package) imports."""
+    found = set()
+    for node in ast.walk(ast.parse(_source(module).read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rockglacier"):
+            parent = (node.module or "").removeprefix("rockglacier").lstrip(".")
+            names = [".".join(filter(None, (parent, alias.name))) for alias in node.names]
+            found |= {name for name in (parent, *names) if name and _exists(name)}
+    return tuple(sorted(found))
+
+
+def _source(module: str) -> Path:
+    path = LIBRARY.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _exists(module: str) -> bool:
+    return _source(module).exists()
+
+
+def digest(*modules: str) -> str:
+    """Digest of library modules and of all that they import, comments and layout aside.
+
+    Rules carry it as a parameter: Snakemake does not watch what a script imports.
+    """
+    seen: set[str] = set()
+    queue = list(modules)
+    while queue:
+        module = queue.pop()
+        if module not in seen:
+            seen.add(module)
+            queue += _imports(module)
+    code = "".join(ast.dump(ast.parse(_source(m).read_text())) for m in sorted(seen))
+    return hashlib.sha256(code.encode()).hexdigest()[:12]
+
+
+def record(
+    *, parameters: Mapping[str, Any] | None = None, sources: Iterable[str | Path] = ()
+) -> dict[str, str]:
+    """Attributes that say what made a product; every writer attaches them."""
+    return {
+        "made_by": f"rockglacier {version()}",
+        "parameters": json.dumps(parameters or {}, default=str, sort_keys=True),
+        "sources": json.dumps([str(s) for s in sources]),
+    }
