@@ -46,8 +46,9 @@ class Reason(IntEnum):
     SUBSETS = 3  # solved, but its pairs fall into disconnected subsets (minimum-norm link)
     LOW_TEMPORAL_COHERENCE = 4  # the pairs contradict each other
     ALIASED = 5  # motion between dates may exceed what the phase can resolve
-    INSENSITIVE = 6  # the line of sight hardly sees downslope motion
+    INSENSITIVE = 6  # the line of sight hardly sees downslope motion, or the ground is level
     INCONSISTENT = 7  # tracks contradict each other
+    UPSLOPE = 8  # upslope by more than its error: heave, subsidence or an error, not creep
 
 
 def metres_per_radian(wavelength_m: float) -> float:
