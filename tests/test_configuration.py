@@ -1,0 +1,183 @@
+"""The configuration is complete, described, and refuses what it does not know."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from rockglacier import configuration
+from rockglacier.configuration import load, read, schema, track_schema
+from rockglacier.errors import ConfigurationError
+
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / "config" / "config.yaml"
+SOURCES = list(schema("track")["$defs"])
+
+
+@pytest.fixture
+def config(tmp_path):
+    """The shipped configuration, pointed at a folder with the smallest region."""
+    (tmp_path / "stack").mkdir()
+    (tmp_path / "stack" / "ifgramStack.h5").touch()
+    write(tmp_path, "etna", ETNA)
+    return read(CONFIG) | {"regions": "etna", "region_folder": str(tmp_path)}
+
+
+ETNA = """\
+name: Etna                # paths are relative to this file
+tracks:
+  t1:
+    source: mintpy
+    path: stack/ifgramStack.h5
+"""
+
+
+def write(folder, name, text):
+    (folder / f"{name}.yaml").write_text(text)
+
+
+def keys(node, prefix=""):
+    for name, child in node.get("properties", {}).items():
+        yield f"{prefix}{name}", child
+        yield from keys(child, f"{prefix}{name}.")
+
+
+def test_the_smallest_region_inherits_every_default(config, tmp_path):
+    etna = load(config, CONFIG)["etna"]
+    assert etna["tracks"]["t1"]["path"] == str(tmp_path / "stack" / "ifgramStack.h5")
+    assert {k: etna[k] for k in config["defaults"]} == config["defaults"]
+
+
+def test_a_region_overrides_one_key_and_keeps_its_neighbours(config, tmp_path):
+    write(tmp_path, "etna", ETNA + "inversion: {norm: l1}\nperiod: [2020-01-01, 2021-01-01]\n")
+    etna = load(config, CONFIG)["etna"]
+    assert etna["inversion"] == config["defaults"]["inversion"] | {"norm": "l1"}
+    assert etna["period"] == ["2020-01-01", "2021-01-01"]
+
+
+@pytest.mark.parametrize("name", ["config", "settings", "region"])
+def test_every_key_says_what_it_is_and_in_which_unit(name):
+    Draft202012Validator.check_schema(schema(name))
+    for key, node in keys(schema(name)):
+        assert node.get("description"), key
+        if node.get("type") != "object":
+            assert node.get("unit"), key
+        bounds = {"minimum", "exclusiveMinimum", "enum", "items"}
+        numeric = {"number", "integer"} & set(node.get("type", []) or [])
+        assert not numeric or bounds & set(node), f"{key} is a number without bounds"
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_every_key_of_a_track_says_what_it_is_and_in_which_unit(source):
+    node = track_schema(source)
+    Draft202012Validator.check_schema(node)
+    assert {"source"} <= set(node["required"]) <= set(node["properties"])
+    for key, child in keys(node):
+        assert child.get("description") and child.get("unit"), f"{source}.{key}"
+        if "default" in child:
+            assert Draft202012Validator(child).is_valid(child["default"]), f"{source}.{key}"
+
+
+def test_the_defaults_and_the_schema_name_the_same_keys():
+    def names(value, prefix=""):
+        for key, child in value.items():
+            yield f"{prefix}{key}"
+            if isinstance(child, dict):
+                yield from names(child, f"{prefix}{key}.")
+
+    assert set(names(read(CONFIG)["defaults"])) == {k for k, _ in keys(schema("settings"))}
+
+
+def test_the_shipped_regions_are_valid(data_folder, monkeypatch):
+    monkeypatch.setenv("ROCKGLACIER_DATA", str(data_folder))
+    monkeypatch.chdir(ROOT)
+    config = read(CONFIG)
+    assert list(load(config, CONFIG)) == config["regions"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("inversion: {weigthing: uniform}", r"inversion.weigthing is unknown; .* 'weighting'"),
+        ("netwerk: {}", "netwerk is unknown; did you mean 'network'"),
+        ("inversion: {min_pairs: 0}", r"inversion.min_pairs is 0; needed: at least 1 \[pair\]"),
+        ("velocity: {model: linaer}", "needed: one of 'linear', .* did you mean 'linear'"),
+        ("grid: {spacing_m: forty}", "grid.spacing_m is 'forty'; needed: a number"),
+        ("period: [2021-01-01, 2020-01-01]", "period is .* the first must be below the second"),
+        ("period: [2021-01-01]", "period is .* needed: at least 2 values"),
+        ("reference: {window_pixels: 4}", "window_pixels is 4; it must be odd"),
+        ("corrections: {ring_m: [900, 100]}", "ring_m is .* the first must be below"),
+        ("dem: no/such.tif", r"dem is 'no/such.tif', but .*no/such.tif does not exist"),
+        ("name: Etna again", "'name' occurs twice"),
+        ("area: [7, 45, 8", "is not valid YAML"),
+    ],
+)
+def test_a_mistake_is_named_with_its_cure(config, tmp_path, text, message):
+    write(tmp_path, "etna", ETNA + text + "\n")
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        load(config, CONFIG)
+    assert str(tmp_path / "etna.yaml") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("source: mintpy", "source: minpty", "source is 'minpty'; .* did you mean 'mintpy'"),
+        ("source: mintpy", "source: scenes", "raw scenes are not available in this version"),
+        ("    source: mintpy\n", "", "tracks.t1.source is missing"),
+        ("path: stack/ifgramStack.h5", "paht: stack", "tracks.t1.paht is unknown; .* 'path'"),
+        ("path: stack/ifgramStack.h5", "path: nowhere", "tracks.t1.path is 'nowhere', but"),
+        ("name: Etna ", "title: Etna ", "name is missing"),
+        ("  t1:", "  track one:", "track one"),
+    ],
+)
+def test_a_mistake_in_a_track_is_named_with_its_cure(config, tmp_path, old, new, message):
+    write(tmp_path, "etna", ETNA.replace(old, new))
+    with pytest.raises(ConfigurationError, match=message):
+        load(config, CONFIG)
+
+
+def test_an_unknown_region_names_the_nearest(config):
+    with pytest.raises(ConfigurationError, match="did you mean 'etna'"):
+        load(config | {"regions": ["etnaa"]}, CONFIG)
+
+
+def test_an_unknown_top_level_key_is_refused(config):
+    with pytest.raises(ConfigurationError, match="region is unknown; did you mean 'regions'"):
+        load(config | {"region": "etna"}, CONFIG)
+
+
+def test_a_default_that_is_missing_is_named(config):
+    incomplete = copy.deepcopy(config)
+    del incomplete["defaults"]["inversion"]["norm"]
+    with pytest.raises(ConfigurationError, match=r"defaults\.inversion\.norm is missing"):
+        load(incomplete, CONFIG)
+
+
+def test_regions_may_be_one_text(config, tmp_path):
+    write(tmp_path, "fuji", ETNA.replace("Etna", "Fuji"))
+    assert list(load(config | {"regions": "fuji, etna"}, CONFIG)) == ["fuji", "etna"]
+
+
+def test_without_real_data_the_default_list_skips_and_a_request_fails(
+    config, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setenv("ROCKGLACIER_DATA", str(tmp_path / "absent"))
+    write(tmp_path, "far", ETNA.replace("stack/", "${ROCKGLACIER_DATA}/"))
+    listed = tmp_path / "config.yaml.list"
+    listed.write_text(yaml.safe_dump(config | {"regions": ["etna", "far"]}))
+    assert list(load(read(listed), listed)) == ["etna"]
+    assert "region far is left out" in caplog.text
+    with pytest.raises(ConfigurationError, match="absent"):
+        load(config | {"regions": ["far"]}, listed)
+
+
+def test_the_data_folder_is_named_by_the_environment(config, tmp_path, monkeypatch):
+    monkeypatch.setenv("ROCKGLACIER_DATA", str(tmp_path))
+    write(tmp_path, "etna", ETNA.replace("stack/", "${ROCKGLACIER_DATA}/stack/"))
+    path = load(config, CONFIG)["etna"]["tracks"]["t1"]["path"]
+    assert path == str(tmp_path / "stack" / "ifgramStack.h5")
+    monkeypatch.delenv("ROCKGLACIER_DATA")
+    assert configuration.data_folder() == ROOT.parent / "shared" / "data"

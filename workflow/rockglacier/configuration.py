@@ -1,0 +1,305 @@
+"""The configuration: what to run, checked against the schemas before anything runs.
+
+Imports only the standard library, PyYAML and jsonschema: Snakemake itself imports this module.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from rockglacier.errors import ConfigurationError
+
+logger = logging.getLogger(__name__)
+
+ROOT = Path(__file__).parents[2]
+SCHEMAS = ROOT / "config" / "schema"
+DATA = "${ROCKGLACIER_DATA}"
+NOT_YET = {"scenes": "raw scenes are not available in this version; give interferograms"}
+
+Settings = dict[str, Any]
+
+
+def load(config: Mapping[str, Any], config_file: str | Path) -> dict[str, Settings]:
+    """The settings of every region to run, complete: its file laid over the defaults.
+
+    ``config`` is the content of ``config_file`` with what the command line changed. Paths in a
+    region file are relative to it and come back absolute. A region of the default list whose
+    sources need the folder of real data is left out, with a log line, where there is none.
+
+    Raises
+    ------
+    ConfigurationError
+        A key is unknown, missing or out of bounds, or a path does not exist.
+    """
+    where, plain = str(config_file), _plain(config)
+    _validate(plain, schema("config"), where)
+    _validate(plain["defaults"], _complete(schema("settings")), where, "defaults")
+    _check_order(plain["defaults"], where, "defaults.")
+    names = _names(plain["regions"])
+    by_default = names == _names(read(config_file)["regions"])
+    regions = {}
+    for name in names:
+        path = _region_file(Path(plain["region_folder"]), name)
+        region = read(path)
+        if by_default and DATA in str(region) and not data_folder().is_dir():
+            logger.warning(
+                "region %s is left out: its data would be in %s (set ROCKGLACIER_DATA)",
+                name,
+                data_folder(),
+            )
+            continue
+        regions[name] = _region(region, path, plain["defaults"])
+    if not regions:
+        raise ConfigurationError(
+            f"{where}: every region needs data that are not in {data_folder()}; set "
+            "ROCKGLACIER_DATA, or add a region of your own."
+        )
+    return regions
+
+
+def read(path: str | Path) -> Settings:
+    """The mapping in the YAML file at ``path``; ConfigurationError where it is not one."""
+    try:
+        content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read ({error.strerror}).") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigurationError(
+            f"{path} holds {_show(content)}, but keys and values are needed (see config/schema/)."
+        )
+    return content
+
+
+def data_folder() -> Path:
+    """Where the real data lie: ROCKGLACIER_DATA, else ``shared/data`` beside the checkout."""
+    named = os.environ.get("ROCKGLACIER_DATA")
+    return Path(named or ROOT.parent / "shared" / "data").absolute()
+
+
+@cache
+def schema(name: str) -> Settings:
+    """The JSON schema ``config/schema/<name>.yaml``."""
+    return read(SCHEMAS / f"{name}.yaml")
+
+
+def track_schema(source: str) -> Settings:
+    """The schema of a track that is read from ``source``."""
+    return {"type": "object", "additionalProperties": False, **schema("track")["$defs"][source]}
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose dates stay text, and whose repeated keys are errors."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key.value!r} occurs twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _plain(value: Any) -> Any:
+    """``value`` of plain dicts and lists, dates as text."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value.isoformat() if isinstance(value, datetime.date) else value
+
+
+def _names(regions: str | list[str]) -> list[str]:
+    listed = regions.split(",") if isinstance(regions, str) else regions
+    return [name.strip() for name in listed if name.strip()]
+
+
+def _region_file(folder: Path, name: str) -> Path:
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        present = sorted(p.stem for p in folder.glob("*.yaml"))
+        near = difflib.get_close_matches(name, present, 1)
+        raise ConfigurationError(
+            f"region {name!r} has no file {path}; "
+            + (f"did you mean {near[0]!r}? " if near else "")
+            + f"Present there: {', '.join(present) or 'none'}."
+        )
+    return path.absolute()
+
+
+def _region(region: Settings, path: Path, defaults: Settings) -> Settings:
+    where = str(path)
+    own = schema("region")["properties"]
+    settings = schema("settings")["properties"]
+    _validate(region, {**schema("region"), "properties": {**own, **settings}}, where)
+    merged = _merge(defaults, {k: v for k, v in region.items() if k in settings})
+    _check_order(merged, where)
+    tracks = {}
+    for name, track in region["tracks"].items():
+        key = f"tracks.{name}"
+        source = track.get("source")
+        if source in NOT_YET:
+            raise ConfigurationError(f"{where}: {key}.source is {source!r}: {NOT_YET[source]}.")
+        _validate({"source": source} if "source" in track else {}, _source_schema(), where, key)
+        needed = track_schema(source)
+        _validate(track, needed, where, key)
+        given = {k: p.get("default") for k, p in needed["properties"].items()} | track
+        tracks[name] = _resolve(given, needed, path, key)
+    found = _resolve(merged, schema("settings"), path, "")
+    return {"name": region["name"], "file": where, "tracks": tracks, **found}
+
+
+def _source_schema() -> Settings:
+    return {
+        "type": "object",
+        "required": ["source"],
+        "properties": {
+            "source": {
+                "description": "Reader of the track",
+                "enum": list(schema("track")["$defs"]),
+            }
+        },
+    }
+
+
+def _merge(base: Settings, over: Settings) -> Settings:
+    out = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(out.get(key), dict)
+        out[key] = _merge(out[key], value) if both else value
+    return out
+
+
+def _complete(node: Settings) -> Settings:
+    """The schema ``node`` with every key required."""
+    if "properties" not in node:
+        return node
+    children = {k: _complete(v) for k, v in node["properties"].items()}
+    return {**node, "properties": children, "required": list(children)}
+
+
+def _resolve(value: Any, node: Settings, file: Path, key: str) -> Any:
+    """``value`` with every path that its schema marks made absolute; each must exist."""
+    if isinstance(value, dict):
+        children = node.get("properties", {})
+        return {
+            k: _resolve(v, children.get(k, {}), file, f"{key}.{k}".lstrip("."))
+            for k, v in value.items()
+        }
+    if not node.get("path") or value is None:
+        return value
+    path = Path(str(value).replace(DATA, str(data_folder()))).expanduser()
+    path = Path(os.path.normpath(file.parent / path))
+    if not path.exists():
+        raise ConfigurationError(
+            f"{file}: {key} is {value!r}, but {path} does not exist; "
+            "paths are relative to the region file."
+        )
+    return str(path)
+
+
+def _check_order(settings: Settings, where: str, prefix: str = "") -> None:
+    """What JSON schema cannot say: which of two values is the greater."""
+    ascending: dict[str, Any] = {
+        "period": settings["period"],
+        "corrections.ring_m": settings["corrections"]["ring_m"],
+        "area (west, east)": settings["area"] and settings["area"][::2],
+        "area (south, north)": settings["area"] and settings["area"][1::2],
+    }
+    for key, values in ascending.items():
+        if values and values[0] >= values[1]:
+            raise ConfigurationError(
+                f"{where}: {prefix}{key} is {values}; the first must be below the second."
+            )
+    if settings["reference"]["window_pixels"] % 2 == 0:
+        raise ConfigurationError(
+            f"{where}: {prefix}reference.window_pixels is {settings['reference']['window_pixels']};"
+            " it must be odd, so that the window has a centre."
+        )
+
+
+def _validate(instance: Any, node: Settings, where: str, prefix: str = "") -> None:
+    errors = sorted(Draft202012Validator(node).iter_errors(instance), key=lambda e: list(e.path))
+    if errors:
+        listed = "\n  ".join(line for error in errors for line in _explain(error, prefix))
+        raise ConfigurationError(
+            f"{where}:\n  {listed}" if len(errors) > 1 else f"{where}: {listed}"
+        )
+
+
+def _explain(error: ValidationError, prefix: str) -> Iterator[str]:
+    """What was found, what is needed, and the nearest valid name of an unknown key."""
+    parts = [prefix, *map(str, error.absolute_path)]
+    key = ".".join(p for p in parts if p)
+    node: Settings = dict(error.schema) if isinstance(error.schema, Mapping) else {}
+    found: Any = error.instance
+    needed: Any = error.validator_value
+    if error.validator == "additionalProperties":
+        valid = list(node["properties"])
+        for name in found:
+            if name not in valid:
+                near = difflib.get_close_matches(str(name), valid, 1, cutoff=0.5)
+                full = f"{key}.{name}".lstrip(".")
+                hint = f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(valid)}."
+                yield f"{full} is unknown; {hint}"
+    elif error.validator == "required":
+        for name in needed:
+            if name not in found:
+                about = node["properties"][name].get("description", "")
+                yield f"{key}.{name}".lstrip(".") + f" is missing; needed: {about.rstrip('.')}."
+    else:
+        about = node.get("description", "").rstrip(".")
+        unit = f" [{node['unit']}]" if "unit" in node else ""
+        need = f"{_needed(error)}{unit}" + (f": {about}" if about else "")
+        near = []
+        if error.validator == "enum":
+            near = difflib.get_close_matches(str(found), map(str, node["enum"]), 1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        yield f"{key or 'it'} is {_show(found)}; needed: {need}{hint}"
+
+
+def _needed(error: ValidationError) -> str:
+    value: Any = error.validator_value
+    names = {"null": "null (empty)", "array": "a list", "object": "keys and values"}
+    names |= {"string": "text", "number": "a number", "integer": "a whole number"}
+    names |= {"boolean": "true or false"}
+    if error.validator == "type":
+        return " or ".join(names[t] for t in ([value] if isinstance(value, str) else value))
+    phrases = {
+        "enum": lambda: "one of " + ", ".join(_show(v) for v in value),
+        "minimum": lambda: f"at least {value}",
+        "maximum": lambda: f"at most {value}",
+        "exclusiveMinimum": lambda: f"more than {value}",
+        "minItems": lambda: f"at least {value} values",
+        "maxItems": lambda: f"at most {value} values",
+        "pattern": lambda: f"text of the form {value}",
+        "minProperties": lambda: f"at least {value} entry",
+    }
+    known = phrases.get(str(error.validator))
+    return known() if known else error.message
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "empty" if value is None else repr(value)
