@@ -25,7 +25,7 @@ from rockglacier.conventions import (
 )
 from rockglacier.errors import DimensionError, NetworkError
 from rockglacier.normal_equations import TILE, Plan, add_edge, count_subsets, factor, plan, solve
-from rockglacier.phase_noise import TABLE_SIZE, weight_table
+from rockglacier.phase_noise import MAXIMUM_PRODUCT, TABLE_SIZE, weight_table
 
 # Weight of the minimum-norm link between consecutive dates, relative to the pixel's mean weight:
 # the limit of zero gives the minimum-norm velocity; this bends a full-rank solution by 1e-8.
@@ -66,7 +66,7 @@ class Network:
 @numba.njit(nogil=True, cache=True, fastmath={"contract", "nsz", "arcp", "reassoc"})
 def _invert(
     phase: np.ndarray,
-    coherence: np.ndarray,
+    product: np.ndarray,
     cycles: np.ndarray,
     reference_phase: np.ndarray,
     table: np.ndarray,
@@ -80,7 +80,7 @@ def _invert(
     displacement: np.ndarray,
     quality: np.ndarray,
 ) -> None:
-    """Invert (pair, pixel) into ``displacement`` (date, pixel) and ``quality`` (5, pixel)."""
+    """Invert (pair, pixel) into ``displacement`` (date, pixel) and ``quality`` (6, pixel)."""
     pairs, pixels = phase.shape
     dates = plan.position.size
     weight = np.empty((pairs, TILE), np.float32)
@@ -89,18 +89,21 @@ def _invert(
     diagonal = np.empty((dates, TILE), np.float64)
     off = np.empty((plan.row.size, TILE), np.float64)
     x = np.zeros((dates, TILE), np.float64)
+    rhs = np.empty((dates, TILE), np.float64)  # apart from x, which residuals still need
     edge = np.empty(TILE, np.float64)
     mean = np.empty(TILE, np.float64)
     count = np.empty(TILE, np.int64)
     cosine = np.empty(TILE, np.float64)
     sine = np.empty(TILE, np.float64)
     squares = np.empty(TILE, np.float64)
+    misfit = np.empty(TILE, np.float64)
     degree = np.empty((dates, TILE), np.int32)
     valid = np.empty(pairs, np.float32)
     parent = np.empty(dates, np.int64)
     every = np.ones(pairs, np.float32)
     whole = count_subsets(first, second, dates, every, parent)
-    has_coherence = coherence.shape[0] > 0
+    top = np.float32(MAXIMUM_PRODUCT)
+    has_product = product.shape[0] > 0
     has_cycles = cycles.shape[0] > 0
     start = plan.position[0]
     two_pi = 2.0 * np.pi
@@ -114,9 +117,9 @@ def _invert(
             for p in range(n):
                 value = phase[k, p0 + p] - reference_phase[k]
                 good = value == value
-                c = coherence[k, p0 + p] if has_coherence else np.float32(0.0)
-                c = min(max(c, np.float32(0.0)), np.float32(0.999)) if c == c else np.float32(0.0)
-                w = table[int(c * np.float32(TABLE_SIZE - 1) + np.float32(0.5))]
+                q = product[k, p0 + p] if has_product else np.float32(0.0)
+                q = min(max(q, np.float32(0.0)), top) if good else np.float32(0.0)
+                w = table[int(q * np.float32(TABLE_SIZE - 1) + np.float32(0.5))]
                 weight[k, p] = w if good else np.float32(0.0)
                 observed[k, p] = value if good else np.float32(0.0)
             if has_cycles:
@@ -139,12 +142,8 @@ def _invert(
             off[:] = 0.0
             for p in range(TILE):
                 diagonal[start, p] = mean[p]  # fixes the first date at zero
-            if iteration == 0:
-                solution_known = False
-            else:
-                solution_known = True
-            # The right-hand side must not overwrite x while residuals still need it.
-            rhs = np.zeros((dates, TILE), np.float64)
+            solution_known = iteration > 0
+            rhs[:] = 0.0
             for k in range(pairs):
                 i, j = plan.first[k], plan.second[k]
                 for p in range(TILE):
@@ -168,6 +167,7 @@ def _invert(
         cosine[:] = 0.0
         sine[:] = 0.0
         squares[:] = 0.0
+        misfit[:] = 0.0
         for k in range(pairs):
             i, j = plan.first[k], plan.second[k]
             for p in range(n):
@@ -176,6 +176,7 @@ def _invert(
                     cosine[p] += np.cos(r)
                     sine[p] += np.sin(r)
                     squares[p] += r * r
+                    misfit[p] += weight[k, p] * r * r
         for p in range(n):
             pixel = p0 + p
             subsets = 0
@@ -193,7 +194,9 @@ def _invert(
             if subsets > 1:
                 reason = 3
             solved = count[p] >= max(min_pairs, 1)
+            redundancy = count[p] + subsets
             for d in range(dates):
+                redundancy -= 1 if degree[d, p] > 0 else 0
                 displacement[d, pixel] = (
                     scale * x[plan.position[d], p] if solved and degree[d, p] > 0 else np.nan
                 )
@@ -201,14 +204,16 @@ def _invert(
             length = np.sqrt(cosine[p] ** 2 + sine[p] ** 2) / c
             quality[0, pixel] = length if solved else np.nan
             quality[1, pixel] = np.sqrt(squares[p] / c) if solved else np.nan
-            quality[2, pixel] = count[p]
-            quality[3, pixel] = subsets
-            quality[4, pixel] = reason
+            quality[2, pixel] = misfit[p] / redundancy if solved and redundancy > 0 else np.nan
+            quality[3, pixel] = count[p]
+            quality[4, pixel] = subsets
+            quality[5, pixel] = reason
 
 
 QUALITY = {
     "temporal_coherence": ("temporal coherence of the inversion", "1"),
     "residual_rms": ("root mean square of the pairs' residual phase", "rad"),
+    "variance_factor": ("variance of residuals over the variance that coherence predicts", "1"),
     "pair_count": ("valid pairs", "1"),
     "subset_count": ("connected subsets of valid pairs; above 1 linked by minimum norm", "1"),
     "reason": ("reason code, see conventions.Reason", "1"),
@@ -217,7 +222,7 @@ QUALITY = {
 
 def invert(
     phase: xr.DataArray,
-    coherence: xr.DataArray | None = None,
+    product: xr.DataArray | None = None,
     *,
     wavelength_m: float,
     looks: float | None = None,
@@ -233,10 +238,10 @@ def invert(
     phase
         (pair, y, x), rad, unwrapped; coordinates ``reference`` and ``secondary`` on ``pair``.
         NaN is missing.
-    coherence
-        (pair, y, x), 0..1. With ``looks`` (effective independent looks), a pair weighs the inverse
-        of its phase variance (:func:`rockglacier.phase_noise.phase_variance`). Without either, all
-        pairs weigh the same.
+    product
+        (pair, y, x) from :func:`rockglacier.phase_noise.coherence_product`. With ``looks``
+        (effective independent looks), a pair weighs the inverse of its phase variance
+        (:func:`rockglacier.phase_noise.phase_variance`). Without either, all pairs weigh the same.
     reference_phase
         (pair,), rad, subtracted from every pixel.
     cycles
@@ -250,8 +255,9 @@ def invert(
     -------
     Dataset of ``displacement`` (date, y, x; m, positive toward the satellite, zero at the first
     date of the pixel, NaN at dates that none of its pairs observes), ``temporal_coherence``
-    (Pepe & Lanari 2006, doi 10.1109/TGRS.2006.873207), ``residual_rms`` (rad), ``pair_count``,
-    ``subset_count`` and ``reason``.
+    (Pepe & Lanari 2006, doi 10.1109/TGRS.2006.873207), ``residual_rms`` (rad),
+    ``variance_factor`` (weighted squared residuals per degree of freedom: 1 where coherence and
+    looks tell the noise), ``pair_count``, ``subset_count`` and ``reason``.
 
     Raises
     ------
@@ -261,7 +267,7 @@ def invert(
         There are no pairs, or one has the same date twice.
     """
     require(phase, dims=(PAIR,), units="rad")
-    for partner in (coherence, cycles):
+    for partner in (product, cycles):
         if partner is not None and partner.sizes != phase.sizes:
             raise DimensionError(
                 f"{partner.name} has sizes {dict(partner.sizes)} but the phase has "
@@ -270,7 +276,7 @@ def invert(
     network = Network(phase["reference"].values, phase["secondary"].values)
     pairs, dates = phase.sizes[PAIR], network.dates.size
     offset = np.zeros(pairs) if reference_phase is None else reference_phase.values
-    weighted = coherence is not None and looks is not None
+    weighted = product is not None and looks is not None
     table = weight_table(looks if weighted else None)
     scale = metres_per_radian(wavelength_m)
 
@@ -280,12 +286,12 @@ def invert(
         flat = [np.ascontiguousarray(a).reshape(pairs, -1) for a in layers]
         values = flat.pop(0).astype(np.float32, copy=False)
         absent = np.empty((0, values.shape[1]), np.float32)
-        gamma = flat.pop(0).astype(np.float32, copy=False) if weighted else absent
+        worth = flat.pop(0).astype(np.float32, copy=False) if weighted else absent
         whole = flat.pop(0) if cycles is not None else absent.astype(np.int8)
         out = np.empty((dates, values.shape[1]), np.float32)
         quality = np.empty((len(QUALITY), values.shape[1]), np.float32)
         _invert(
-            values, gamma, whole, offset.astype(np.float32), table, network.plan,
+            values, worth, whole, offset.astype(np.float32), table, network.plan,
             network.first, network.second, network.link_weights,
             norm == "l1", min_pairs, scale, out, quality,
         )  # fmt: skip
@@ -294,7 +300,7 @@ def invert(
             *(q.reshape(shape) for q in quality),
         )
 
-    inputs = [phase, *([coherence] if weighted else []), *([] if cycles is None else [cycles])]
+    inputs = [phase, *([product] if weighted else []), *([] if cycles is None else [cycles])]
     results = xr.apply_ufunc(
         block,
         *inputs,

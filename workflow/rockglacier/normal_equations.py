@@ -107,9 +107,7 @@ def plan(first: np.ndarray, second: np.ndarray, dates: int) -> Plan:
 
 
 @numba.njit(nogil=True, cache=True, fastmath={"contract", "nsz", "arcp"})
-def add_edge(
-    plan: Plan, k: int, weight: np.ndarray, diagonal: np.ndarray, off: np.ndarray
-) -> None:
+def add_edge(plan: Plan, k: int, weight: np.ndarray, diagonal: np.ndarray, off: np.ndarray) -> None:
     """Add edge ``k`` of ``weight`` (tile) to the matrix."""
     i, j, e = plan.first[k], plan.second[k], plan.entry[k]
     for p in range(TILE):
@@ -162,7 +160,7 @@ def solve(plan: Plan, diagonal: np.ndarray, off: np.ndarray, vector: np.ndarray)
 def count_subsets(
     first: np.ndarray, second: np.ndarray, dates: int, valid: np.ndarray, parent: np.ndarray
 ) -> int:
-    """Number of connected subsets that one pixel's ``valid`` pairs form (lone dates not counted)."""
+    """Number of connected subsets that a pixel's ``valid`` pairs form; lone dates do not count."""
     for d in range(dates):
         parent[d] = -1
     subsets = 0

@@ -1,62 +1,67 @@
-"""Variance of interferometric phase from coherence and looks."""
+"""Variance of interferometric phase, from coherence and looks.
+
+A multilooked sample of a distributed scatterer is one draw of a complex Wishart matrix. Its
+coherence magnitude ``c`` (the sample's own estimate) and the underlying coherence ``g`` together
+tell more about its phase than either alone. From the Wishart density (Goodman 1963,
+doi 10.1214/aoms/1177704250), with the two intensities integrated out,
+
+    p(phase | c, g) ~ integral over u of (cosh u - q cos phase)^(-2 L),      q = c g,
+
+so that the conditional variance of the phase depends on the product ``q`` and on the looks ``L``
+alone. Its high-coherence limit at c = g is the Cramer-Rao bound (1 - g^2) / (2 L g^2)
+(Rodriguez & Martin 1992, doi 10.1049/ip-f-2.1992.0018). Weighting by it is better than by the
+marginal variance given either c or g, and its propagated error is right.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
+import dask.array as da
+import numba
 import numpy as np
+import xarray as xr
 
-TABLE_SIZE = 4096  # steps of coherence between 0 and 1
-MAXIMUM_COHERENCE = 0.999
+from rockglacier.conventions import PAIR, X, Y, describe
 
-
-def phase_pdf(phase: np.ndarray, coherence: float, looks: float) -> np.ndarray:
-    """Probability density (1/rad) of multilooked phase noise of a distributed scatterer.
-
-    ``phase`` in rad about its expectation, within -pi..pi; ``looks`` independent looks, >= 1.
-
-    Source: Lee et al. 1994, doi 10.1109/36.312890, eq. 19; Tough et al. 1995,
-    doi 10.1098/rspa.1995.0071.
-    """
-    from scipy.special import gammaln, hyp2f1
-
-    beta = coherence * np.cos(phase)
-    base = (1.0 - coherence**2) ** looks
-    ratio = np.exp(gammaln(looks + 0.5) - gammaln(looks)) / (2.0 * np.sqrt(np.pi))
-    first = ratio * base * beta / (1.0 - beta**2) ** (looks + 0.5)
-    second = base / (2.0 * np.pi) * hyp2f1(looks, 1.0, 0.5, beta**2)
-    return np.asarray(first + second)
+TABLE_SIZE = 4096  # steps of the coherence product between 0 and 1
+MAXIMUM_PRODUCT = 0.998
+WINDOW = 5  # pixels; coherence is taken as even within it when its local mean is formed
 
 
 @lru_cache(maxsize=16)
 def _variances(looks: float) -> np.ndarray:
-    nodes = np.concatenate([np.linspace(0.0, 0.9, 46), 1.0 - np.geomspace(0.095, 1e-3, 30)])
-    # Fine where the density is narrow: phase = pi s^3 clusters the samples around zero.
-    s = np.linspace(0.0, 1.0, 1201)
-    phase = np.pi * s**3
+    """Conditional phase variance (rad^2) over ``TABLE_SIZE`` equal steps of the product 0..1."""
+    nodes = np.concatenate([np.linspace(0.0, 0.9, 46), 1.0 - np.geomspace(0.095, 1e-3, 40)])
+    # Both densities are narrow at high coherence: cubed steps gather samples around zero.
+    steps = np.linspace(0.0, 1.0, 601) ** 3
+    phase, u = np.pi * steps, 6.0 * steps
+    spread = np.cosh(u)[:, None]
     variances = np.empty_like(nodes)
-    for i, coherence in enumerate(nodes):
-        density = phase_pdf(phase, float(coherence), looks)
+    for i, product in enumerate(nodes):
+        base = (spread - product * np.cos(phase)) / (1.0 - product)
+        density = np.trapezoid(base ** (-2.0 * looks), u, axis=0)
         area = np.trapezoid(density, phase)
         variances[i] = np.trapezoid(phase**2 * density, phase) / area
-    table = np.exp(np.interp(np.linspace(0.0, 1.0, TABLE_SIZE), nodes, np.log(variances)))
+    grid = np.minimum(np.linspace(0.0, 1.0, TABLE_SIZE), nodes[-1])
+    # Nearly straight in these axes, so that interpolation between nodes costs nothing.
+    table = np.exp(np.interp(np.log1p(-grid), np.log1p(-nodes)[::-1], np.log(variances)[::-1]))
     table.setflags(write=False)
-    return table
+    return np.asarray(table)
 
 
-def phase_variance(coherence: np.ndarray, looks: float) -> np.ndarray:
-    """Variance (rad^2) of phase noise for ``coherence`` (0..1; NaN counts as 0) and ``looks``.
+def phase_variance(product: np.ndarray, looks: float) -> np.ndarray:
+    """Variance (rad^2) of phase noise given the coherence product (0..1) and independent looks.
 
-    Integrates the density of :func:`phase_pdf`; at high coherence it tends to
-    (1 - coherence^2) / (2 looks coherence^2) (Rodriguez & Martin 1992,
-    doi 10.1049/ip-f-2.1992.0018), at zero coherence to pi^2 / 3. ASSUME: coherence above 0.999 is
-    taken as 0.999.
+    At zero it is pi^2 / 3, of a uniform phase. ASSUME: products above 0.998 are taken as 0.998;
+    no real sample is better known.
     """
-    return _variances(float(looks))[table_index(coherence)]
+    clipped = np.clip(product, 0.0, MAXIMUM_PRODUCT)
+    return _variances(float(looks))[np.asarray(clipped * (TABLE_SIZE - 1) + 0.5, dtype=np.intp)]
 
 
 def weight_table(looks: float | None) -> np.ndarray:
-    """Weights 1 / variance (1/rad^2), float32, over ``TABLE_SIZE`` equal steps of coherence 0..1.
+    """Weights 1 / variance (1/rad^2), float32, over ``TABLE_SIZE`` equal steps of the product.
 
     Without ``looks`` all weights are one.
     """
@@ -65,7 +70,96 @@ def weight_table(looks: float | None) -> np.ndarray:
     return (1.0 / _variances(float(looks))).astype(np.float32)
 
 
-def table_index(coherence: np.ndarray) -> np.ndarray:
-    """Index into :func:`weight_table` of each coherence."""
-    clipped = np.clip(np.nan_to_num(coherence), 0.0, MAXIMUM_COHERENCE)
-    return np.asarray(clipped * (TABLE_SIZE - 1) + 0.5, dtype=np.intp)
+@lru_cache(maxsize=16)
+def _expected_estimates(looks: float) -> tuple[np.ndarray, np.ndarray]:
+    """(expected estimate, underlying coherence) at equal steps of the latter.
+
+    Touzi et al. 1999, doi 10.1109/36.739146, eq. 7, by quadrature of the density of the estimate.
+    """
+    from scipy.special import hyp2f1
+
+    underlying = np.linspace(0.0, 0.99, 100)
+    estimate = np.linspace(0.0, 1.0, 2001)
+    g, c = underlying[:, None], estimate[None, :]
+    # The density's hypergeometric factor in its transformed form, which does not overflow:
+    # F(L, L; 1; z) = (1 - z)^(1 - 2 L) F(1 - L, 1 - L; 1; z).
+    z = (g * c) ** 2
+    with np.errstate(divide="ignore"):
+        log_density = (
+            looks * np.log1p(-(g**2))
+            + np.log(c)
+            + (looks - 2.0) * np.log1p(-(c**2))
+            + (1.0 - 2.0 * looks) * np.log1p(-z)
+        )
+    finite = np.where(np.isfinite(log_density), log_density, -np.inf)
+    density = np.exp(finite - finite.max(axis=1, keepdims=True))
+    density = density * hyp2f1(1.0 - looks, 1.0 - looks, 1.0, z)
+    mean = np.trapezoid(density * c, estimate, axis=1) / np.trapezoid(density, estimate, axis=1)
+    return mean, underlying
+
+
+@numba.njit(nogil=True, cache=True)
+def _box_mean(layers: np.ndarray, radius: int) -> np.ndarray:
+    """Mean of the finite samples within ``radius`` pixels; layers (layer, y, x), interior rows."""
+    count, height, width = layers.shape
+    out = np.empty((count, height - 2 * radius, width), np.float32)
+    total = np.empty(width + 1, np.float64)
+    number = np.empty(width + 1, np.float64)
+    for k in range(count):
+        for y in range(height - 2 * radius):
+            total[0] = 0.0
+            number[0] = 0.0
+            for x in range(width):
+                s = 0.0
+                m = 0.0
+                for r in range(2 * radius + 1):
+                    value = layers[k, y + r, x]
+                    if value == value:
+                        s += value
+                        m += 1.0
+                total[x + 1] = total[x] + s
+                number[x + 1] = number[x] + m
+            for x in range(width):
+                low, high = max(x - radius, 0), min(x + radius + 1, width)
+                m = number[high] - number[low]
+                out[k, y, x] = (total[high] - total[low]) / m if m > 0.0 else np.nan
+    return out
+
+
+def coherence_product(
+    phase: xr.DataArray, coherence: xr.DataArray | None, *, looks: float | None
+) -> xr.DataArray:
+    """Product of each sample's coherence and the local one: what a sample's phase is worth.
+
+    ``phase`` and ``coherence`` (pair, y, x). The local coherence is the mean over 5 x 5 pixels of
+    the pair, freed of the bias of few looks. The result is NaN where the phase is missing, and
+    zero (the phase counts, as little as can be) where only the coherence is. Without coherence or
+    looks every sample is worth the same, one.
+    """
+    present = phase.notnull()
+    if coherence is None or looks is None:
+        product = xr.ones_like(phase, dtype=np.float32).where(present)
+    else:
+        expected, underlying = _expected_estimates(float(looks))
+        radius = WINDOW // 2
+
+        def multiply(padded: np.ndarray) -> np.ndarray:
+            local = _box_mean(padded, radius)
+            inner = padded[:, radius : padded.shape[1] - radius]
+            table = np.interp(np.linspace(0.0, 1.0, TABLE_SIZE), expected, underlying)
+            with np.errstate(invalid="ignore"):
+                index = np.nan_to_num(np.clip(local, 0.0, 1.0) * (TABLE_SIZE - 1)).astype(np.int32)
+            return np.asarray(np.nan_to_num(inner * table.astype(np.float32)[index]))
+
+        samples = coherence.where(present).transpose(PAIR, Y, X).data
+        if isinstance(samples, da.Array):
+            padded = da.overlap.overlap(samples, depth={1: radius}, boundary={1: np.nan})
+            rows = tuple(n - 2 * radius for n in padded.chunks[1])
+            chunks = (samples.chunks[0], rows, samples.chunks[2])
+            data = padded.map_blocks(multiply, dtype=np.float32, chunks=chunks)
+            data = data.rechunk(samples.chunks)  # differs only where blocks are thinner than radius
+        else:
+            halo = ((0, 0), (radius, radius), (0, 0))
+            data = multiply(np.pad(samples, halo, constant_values=np.nan))
+        product = coherence.transpose(PAIR, Y, X).copy(data=data).where(present)
+    return describe(product, "coherence_product", "coherence times local coherence", "1")

@@ -1,0 +1,561 @@
+"""Velocity and its error from a displacement time series.
+
+The noise of a pixel's series has two parts. Decorrelation is known from coherence and looks: its
+information matrix over the dates is the weighted Laplacian ``L`` of the network. Delay of the
+atmosphere (and whatever else changes from date to date) has a variance per date, ``D``, estimated
+on stable ground by restricted maximum likelihood. Both together give the generalised
+least-squares weight of the dates,
+
+    Q = L (L + D^-1)^-1 D^-1,        velocity model m = (G'QG)^-1 G'Q d,     cov(m) = (G'QG)^-1,
+
+blind to any constant (so the choice of the first date does not matter) and to the offsets between
+disconnected subsets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numba
+import numpy as np
+import xarray as xr
+
+from rockglacier.conventions import (
+    DATE,
+    PAIR,
+    X,
+    Y,
+    describe,
+    metres_per_radian,
+    require,
+    years_since,
+)
+from rockglacier.errors import DimensionError, RockGlacierError
+from rockglacier.normal_equations import TILE, Plan, add_edge, factor, plan, solve
+from rockglacier.phase_noise import MAXIMUM_PRODUCT, TABLE_SIZE, weight_table
+
+Term = Literal["annual", "semiannual", "acceleration"]
+
+MINIMUM_DELAY_RAD = 0.02  # of one date; keeps D invertible where there is no delay
+LIKELIHOOD_ITERATIONS = 40
+SAMPLE_PIXELS = 1024
+MEDIAN_CHI2 = 0.4549364  # median of the chi-squared distribution with one degree of freedom
+
+
+def time_model(
+    dates: np.ndarray,
+    *,
+    terms: Sequence[Term] = (),
+    steps: Sequence[str] = (),
+) -> xr.DataArray:
+    """Design of the displacement model, (date, term), without the constant.
+
+    Terms: ``velocity`` (years since the mean date); ``annual`` and ``semiannual`` add
+    ``<name>_sine`` and ``<name>_cosine`` of the calendar year; ``acceleration`` adds t^2 / 2;
+    each date in ``steps`` adds ``step_<date>``, one from that date on.
+
+    Raises
+    ------
+    RockGlacierError
+        A step lies outside the series, or the terms outnumber the dates.
+    """
+    dates = np.asarray(dates, dtype="datetime64[ns]")
+    origin = dates[0] + (dates - dates[0]).mean()
+    t = years_since(dates, origin)
+    calendar = years_since(dates, np.datetime64("2000-01-01", "ns"))
+    columns = {"velocity": t}
+    for name, frequency in (("annual", 1.0), ("semiannual", 2.0)):
+        if name in terms:
+            columns[f"{name}_sine"] = np.sin(2.0 * np.pi * frequency * calendar)
+            columns[f"{name}_cosine"] = np.cos(2.0 * np.pi * frequency * calendar)
+    if "acceleration" in terms:
+        columns["acceleration"] = 0.5 * t**2
+    for step in steps:
+        when = np.datetime64(step, "ns")
+        if not dates[0] < when <= dates[-1]:
+            raise RockGlacierError(
+                f"The step {step} lies outside the series ({dates[0]:.10} to {dates[-1]:.10}); "
+                "remove it or correct its date."
+            )
+        columns[f"step_{str(when)[:10]}"] = (dates >= when).astype(float)
+    if len(columns) + 1 >= dates.size:
+        raise RockGlacierError(
+            f"A model of {len(columns)} terms and a constant was asked of {dates.size} dates; "
+            "leave out terms or add dates."
+        )
+    return xr.DataArray(
+        np.stack(list(columns.values()), axis=1),
+        dims=(DATE, "term"),
+        coords={DATE: dates, "term": list(columns)},
+        name="model",
+    )
+
+
+@numba.njit(nogil=True, cache=True, fastmath={"contract", "nsz", "arcp", "reassoc"})
+def _weigh(
+    plan: Plan,
+    product: np.ndarray,
+    observed: np.ndarray,
+    p0: int,
+    table: np.ndarray,
+    weight: np.ndarray,
+    diagonal: np.ndarray,
+    off: np.ndarray,
+) -> None:
+    """Add every pair's weight to the matrix of the tile that starts at pixel ``p0``."""
+    n = min(TILE, observed.shape[1] - p0)
+    for k in range(plan.first.size):
+        weight[k] = 0.0
+        for p in range(n):
+            q = product[k, p0 + p]
+            if q == q:
+                q = min(max(q, np.float32(0.0)), np.float32(MAXIMUM_PRODUCT))
+                weight[k, p] = table[int(q * np.float32(TABLE_SIZE - 1) + np.float32(0.5))]
+        add_edge(plan, k, weight[k], diagonal, off)
+
+
+@numba.njit(nogil=True, cache=True, fastmath={"contract", "nsz", "arcp", "reassoc"})
+def _through_network(plan: Plan, weight: np.ndarray, vector: np.ndarray, out: np.ndarray) -> None:
+    """``out = L vector`` for one tile: the Laplacian applied pair by pair, free of cancellation."""
+    out[:] = 0.0
+    for k in range(plan.first.size):
+        i, j = plan.first[k], plan.second[k]
+        for p in range(TILE):
+            flow = weight[k, p] * (vector[j, p] - vector[i, p])
+            out[j, p] += flow
+            out[i, p] -= flow
+
+
+@numba.njit(nogil=True, cache=True)
+def _fit(
+    plan: Plan,
+    product: np.ndarray,
+    series: np.ndarray,
+    table: np.ndarray,
+    model: np.ndarray,
+    precision: np.ndarray,
+    coefficient: np.ndarray,
+    covariance: np.ndarray,
+    quality: np.ndarray,
+) -> None:
+    """Fit ``model`` (date, term) to ``series`` (date, pixel), rad, with the full date covariance.
+
+    Without pairs (``plan.first`` empty) only ``precision`` (1 / D per date) weighs the dates.
+    ``coefficient`` (term, pixel); ``covariance`` (term, term, pixel); ``quality``: chi-squared per
+    degree of freedom, lag-one correlation of the standardised date residuals, dates used.
+    """
+    dates, terms = model.shape
+    pixels = series.shape[1]
+    pairs = plan.first.size
+    weight = np.empty((pairs, TILE), np.float64)
+    diagonal = np.empty((dates, TILE), np.float64)
+    off = np.empty((plan.row.size, TILE), np.float64)
+    data = np.empty((dates, TILE), np.float64)
+    column = np.empty((dates, TILE), np.float64)
+    weighted = np.empty((terms + 1, dates, TILE), np.float64)  # Q G and Q d
+    total = np.empty(TILE, np.float64)
+    mean = np.empty(TILE, np.float64)
+    normal = np.empty((terms, terms), np.float64)
+    moment = np.empty(terms, np.float64)
+    for p0 in range(0, pixels, TILE):
+        n = min(TILE, pixels - p0)
+        data[:] = np.nan
+        for d in range(dates):
+            data[d, :n] = series[d, p0 : p0 + n]
+        if pairs:
+            off[:] = 0.0
+            for d in range(dates):
+                diagonal[plan.position[d]] = precision[d]
+            _weigh(plan, product, series, p0, table, weight, diagonal, off)
+            factor(plan, diagonal, off)
+        for c in range(terms + 1):
+            if pairs:
+                for d in range(dates):
+                    i = plan.position[d]
+                    for p in range(TILE):
+                        value = model[d, c] if c < terms else data[d, p]
+                        column[i, p] = precision[d] * value if value == value else 0.0
+                solve(plan, diagonal, off, column)
+                _through_network(plan, weight, column, weighted[c])
+            else:
+                total[:] = 0.0
+                mean[:] = 0.0
+                for d in range(dates):
+                    for p in range(TILE):
+                        if data[d, p] == data[d, p]:
+                            value = model[d, c] if c < terms else data[d, p]
+                            total[p] += precision[d]
+                            mean[p] += precision[d] * value
+                for d in range(dates):
+                    for p in range(TILE):
+                        weighted[c, d, p] = 0.0
+                        if data[d, p] == data[d, p]:
+                            value = model[d, c] if c < terms else data[d, p]
+                            weighted[c, d, p] = precision[d] * (value - mean[p] / total[p])
+        for p in range(n):
+            pixel = p0 + p
+            used = 0
+            for d in range(dates):
+                if data[d, p] == data[d, p]:
+                    used += 1
+            coefficient[:, pixel] = np.nan
+            covariance[:, :, pixel] = np.nan
+            quality[:, pixel] = np.nan
+            quality[2, pixel] = used
+            if used < terms + 2:
+                continue
+            normal[:] = 0.0
+            moment[:] = 0.0
+            square = 0.0
+            for d in range(dates):
+                i = plan.position[d] if pairs else d
+                if data[d, p] == data[d, p]:
+                    square += data[d, p] * weighted[terms, i, p]
+                    for a in range(terms):
+                        moment[a] += model[d, a] * weighted[terms, i, p]
+                        for b in range(a + 1):
+                            normal[a, b] += model[d, a] * weighted[b, i, p]
+            for a in range(terms):
+                for b in range(a):
+                    normal[b, a] = normal[a, b]
+            # A term that this pixel's dates cannot tell from the others leaves no pivot.
+            scale = np.sqrt(np.diag(normal))
+            if not np.all(scale > 0.0):
+                continue
+            correlation = normal / np.outer(scale, scale)
+            if terms > 1 and np.linalg.det(correlation) < 1e-10:
+                continue
+            inverse = np.linalg.inv(correlation) / np.outer(scale, scale)
+            estimate = inverse @ moment
+            covariance[:, :, pixel] = inverse
+            coefficient[:, pixel] = estimate
+            freedom = used - 1 - terms
+            quality[0, pixel] = max(square - np.dot(estimate, moment), 0.0) / max(freedom, 1)
+            previous = np.nan
+            together = 0.0
+            power = 0.0
+            for d in range(dates):
+                if data[d, p] == data[d, p]:
+                    i = plan.position[d] if pairs else d
+                    r = weighted[terms, i, p]
+                    for a in range(terms):
+                        r -= weighted[a, i, p] * estimate[a]
+                    r /= np.sqrt(precision[d])
+                    power += r * r
+                    if previous == previous:
+                        together += r * previous
+                    previous = r
+            quality[1, pixel] = together / power if power > 0.0 else 0.0
+
+
+@numba.njit(nogil=True, cache=True)
+def _likelihood(
+    plan: Plan,
+    product: np.ndarray,
+    series: np.ndarray,
+    table: np.ndarray,
+    model: np.ndarray,
+    precision: np.ndarray,
+    score: np.ndarray,
+    information: np.ndarray,
+) -> None:
+    """Per pixel and date: ``score = (P d)_t`` and ``information = P_tt``.
+
+    P = Q - QG (G'QG)^-1 G'Q. Under the right ``precision`` the mean square of the first equals
+    the second.
+    """
+    dates = model.shape[0]
+    pixels = series.shape[1]
+    pairs = plan.first.size
+    weight = np.empty((pairs, TILE), np.float64)
+    diagonal = np.empty((dates, TILE), np.float64)
+    off = np.empty((plan.row.size, TILE), np.float64)
+    column = np.empty((dates, TILE), np.float64)
+    image = np.empty((dates, TILE), np.float64)
+    q = np.empty((TILE, dates, dates), np.float64)
+    for p0 in range(0, pixels, TILE):
+        n = min(TILE, pixels - p0)
+        if pairs:
+            off[:] = 0.0
+            for d in range(dates):
+                diagonal[plan.position[d]] = precision[d]
+            _weigh(plan, product, series, p0, table, weight, diagonal, off)
+            factor(plan, diagonal, off)
+            for t in range(dates):
+                column[:] = 0.0
+                column[plan.position[t]] = precision[t]
+                solve(plan, diagonal, off, column)
+                _through_network(plan, weight, column, image)
+                for d in range(dates):
+                    q[:, d, t] = image[plan.position[d]]
+        for p in range(n):
+            here = q[p]
+            data = series[:, p0 + p].copy()
+            good = ~np.isnan(data)
+            if not pairs:
+                g = np.where(good, precision, 0.0)
+                here[:] = np.diag(g) - np.outer(g, g) / g.sum()
+            design = model.copy()
+            for d in range(dates):
+                if not good[d]:
+                    data[d] = 0.0
+                    design[d] = 0.0
+            weighted = here @ design
+            projected = here - weighted @ np.linalg.solve(design.T @ weighted, weighted.T)
+            residual = projected @ data
+            for d in range(dates):
+                score[d, p0 + p] = residual[d] if good[d] else np.nan
+                information[d, p0 + p] = projected[d, d] if good[d] else np.nan
+
+
+class _Noise:
+    """What the kernels need of a network: its plan and the weights of its coherence."""
+
+    def __init__(
+        self, dates: np.ndarray, product: xr.DataArray | None, looks: float | None, factor: float
+    ) -> None:
+        if product is None:
+            first = second = np.empty(0, np.int64)
+        else:
+            known = np.asarray(dates)
+            first = np.searchsorted(known, product["reference"].values)
+            second = np.searchsorted(known, product["secondary"].values)
+            ends = np.stack([first, second])
+            wrong = ends.max() >= known.size or np.any(
+                known[ends] != np.stack([product["reference"], product["secondary"]])
+            )
+            if wrong:
+                raise DimensionError(
+                    "The coherence product has pairs at dates that the displacement lacks; "
+                    "both must come from one network."
+                )
+        self.plan = plan(first, second, len(dates))
+        self.table = (weight_table(looks) / factor).astype(np.float32)
+
+
+def delay_variance(
+    displacement: xr.DataArray,
+    product: xr.DataArray | None,
+    model: xr.DataArray,
+    *,
+    wavelength_m: float,
+    looks: float | None,
+    variance_factor: float = 1.0,
+    sample: xr.DataArray,
+    seed: int = 0,
+) -> xr.DataArray:
+    """Variance of the delay of each date (m^2), from the scatter of pixels about their model.
+
+    Restricted maximum likelihood (Patterson & Thompson 1971, doi 10.1093/biomet/58.3.545), the
+    decorrelation of each pixel known, solved by minorise-maximise steps (Zhou et al. 2019,
+    doi 10.1080/10618600.2018.1529601), with the median over pixels in place of the mean.
+
+    ``displacement`` (date, y, x; m); ``product`` (pair, y, x) as for :func:`estimate`; ``sample``
+    (y, x), True on the pixels that may be used: stable ground where known. Raises
+    RockGlacierError where fewer than 16 pixels qualify.
+    """
+    rng = np.random.default_rng(seed)
+    rows = np.flatnonzero(sample.any(X).values)
+    # Whole rows, evenly spaced: a stack is cut into bands of rows, and few need be read.
+    rows = rows[np.unique(np.linspace(0, rows.size - 1, 48).astype(int))] if rows.size else rows
+    picked = sample.isel({Y: rows}).values.ravel()
+    pixels = np.flatnonzero(picked)
+    if pixels.size < 16:
+        raise RockGlacierError(
+            f"Only {pixels.size} pixels of stable ground have a time series; at least 16 are "
+            "needed to estimate the delay of each date: widen the stable ground."
+        )
+    pixels = np.sort(rng.permutation(pixels)[:SAMPLE_PIXELS])
+    scale = metres_per_radian(wavelength_m)
+
+    def columns(array: xr.DataArray, dim: str) -> np.ndarray:
+        values = array.isel({Y: rows}).transpose(dim, Y, X).values
+        return np.ascontiguousarray(values.reshape(values.shape[0], -1)[:, pixels])
+
+    series = columns(displacement, DATE).astype(np.float64) / scale
+    gamma = (
+        np.empty((0, pixels.size), np.float32)
+        if product is None
+        else columns(product, PAIR).astype(np.float32)
+    )
+    enough = np.isfinite(series).sum(axis=0) >= model.sizes["term"] + 2
+    series, gamma = series[:, enough], np.ascontiguousarray(gamma[:, enough])
+    noise = _Noise(model[DATE].values, product, looks, variance_factor)
+    score, information = np.empty_like(series), np.empty_like(series)
+    variance = np.full(series.shape[0], 0.25)
+    for _ in range(LIKELIHOOD_ITERATIONS):
+        _likelihood(
+            noise.plan, gamma, series, noise.table, model.values, 1.0 / variance,
+            score, information,
+        )  # fmt: skip
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratio = np.nanmedian(score**2 / information, axis=1) / MEDIAN_CHI2
+        step = np.sqrt(np.where(np.isfinite(ratio), ratio, 1.0))
+        variance = np.maximum(variance * step, MINIMUM_DELAY_RAD**2)
+        if np.all(np.abs(step - 1.0)[variance > MINIMUM_DELAY_RAD**2] < 0.01):
+            break
+    return describe(
+        xr.DataArray(variance * scale**2, dims=(DATE,), coords={DATE: model[DATE].values}),
+        "delay_variance",
+        "variance of the delay of each date",
+        "m2",
+    )
+
+
+def estimate(
+    displacement: xr.DataArray,
+    product: xr.DataArray | None,
+    model: xr.DataArray,
+    *,
+    wavelength_m: float,
+    looks: float | None,
+    delay_variance: xr.DataArray,
+    variance_factor: float = 1.0,
+) -> xr.Dataset:
+    """Velocity (m/yr, positive toward the satellite), further terms, and their errors.
+
+    Parameters
+    ----------
+    displacement
+        (date, y, x), m.
+    product
+        (pair, y, x), from :func:`rockglacier.phase_noise.coherence_product`, of the pairs that
+        made it. None for a series of unknown network: only ``delay_variance`` weighs its dates.
+    model
+        From :func:`time_model`.
+    looks
+        Effective independent looks of the coherence.
+    delay_variance
+        (date,), m^2, from :func:`delay_variance`.
+    variance_factor
+        Variance of the pairs' residuals over what coherence predicts (scene-wide).
+
+    Returns
+    -------
+    Dataset of ``velocity``, ``velocity_error`` and, by term, ``acceleration`` (m/yr^2),
+    ``annual_amplitude``, ``semiannual_amplitude`` (m), ``annual_maximum`` (day of the year of the
+    largest displacement), ``step_<date>`` (m), each with ``_error`` (one standard deviation), and
+    ``misfit`` (chi-squared per degree of freedom of the date residuals).
+
+    The error grows where the residuals exceed what the noise model predicts (beyond the 97.5 %
+    point of chi-squared), and where they are serially correlated beyond chance: the variance is
+    multiplied by (1 + rho) / (1 - rho) (Bartlett 1935).
+    """
+    require(displacement, dims=(DATE,), units="m")
+    terms = [str(t) for t in model["term"].values]
+    noise = _Noise(model[DATE].values, product, looks, variance_factor)
+    scale = metres_per_radian(wavelength_m)
+    variance = np.maximum(delay_variance.values / scale**2, MINIMUM_DELAY_RAD**2)
+    design = np.ascontiguousarray(model.values, dtype=np.float64)
+    bands = _bands(terms)
+
+    def block(series: np.ndarray, *gamma: np.ndarray) -> tuple[np.ndarray, ...]:
+        shape = series.shape[:-1]
+        values = np.ascontiguousarray(np.moveaxis(series, -1, 0)).reshape(series.shape[-1], -1)
+        pixels = values.shape[1]
+        weights = (
+            np.ascontiguousarray(np.moveaxis(gamma[0], -1, 0)).reshape(-1, pixels)
+            if gamma
+            else np.empty((0, pixels), np.float32)
+        )
+        coefficient = np.empty((len(terms), pixels))
+        covariance = np.empty((len(terms), len(terms), pixels))
+        quality = np.empty((3, pixels))
+        _fit(
+            noise.plan, weights.astype(np.float32, copy=False), values / scale, noise.table,
+            design, 1.0 / variance, coefficient, covariance, quality,
+        )  # fmt: skip
+        coefficient *= scale
+        covariance *= scale**2 * _inflation(quality, len(terms))
+        maps = _maps(terms, coefficient, covariance) | {"misfit": quality[0]}
+        return tuple(maps[name].astype(np.float32).reshape(shape) for name in bands)
+
+    inputs = [displacement, *([] if product is None else [product])]
+    results = xr.apply_ufunc(
+        block,
+        *inputs,
+        input_core_dims=[[DATE], [PAIR]][: len(inputs)],
+        output_core_dims=[[]] * len(bands),
+        dask="parallelized",
+        output_dtypes=[np.float32] * len(bands),
+        keep_attrs=False,
+    )
+    named = zip(bands.items(), results, strict=True)
+    return xr.Dataset(
+        {n: describe(a.drop_vars(DATE, errors="ignore"), n, *t) for (n, t), a in named}
+    )
+
+
+def _bands(terms: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Output variables by name: long name and units."""
+    bands = {"velocity": ("velocity toward the satellite", "m yr-1")}
+    if "acceleration" in terms:
+        bands["acceleration"] = ("acceleration toward the satellite", "m yr-2")
+    for name in ("annual", "semiannual"):
+        if f"{name}_sine" in terms:
+            bands[f"{name}_amplitude"] = (f"{name} amplitude", "m")
+    if "annual_sine" in terms:
+        bands["annual_maximum"] = ("day of the year of the annual term's maximum", "d")
+    for term in terms:
+        if term.startswith("step_"):
+            bands[term] = (f"step on {term.removeprefix('step_')}", "m")
+    errors = {
+        f"{name}_error": (f"standard deviation of the {text}", units)
+        for name, (text, units) in bands.items()
+    }
+    merged = {
+        k: v
+        for name in bands
+        for k, v in ((name, bands[name]), (f"{name}_error", errors[f"{name}_error"]))
+    }
+    return merged | {"misfit": ("chi-squared of the date residuals per degree of freedom", "1")}
+
+
+def _inflation(quality: np.ndarray, terms: int) -> np.ndarray:
+    """Factor on the variance of each pixel from its misfit and serial correlation."""
+    from scipy.stats import chi2
+
+    misfit, correlation, dates = quality
+    freedom = np.maximum(dates - 1 - terms, 1)
+    levels = np.unique(freedom)
+    limits = chi2.ppf(0.975, levels) / levels
+    limit = limits[np.searchsorted(levels, freedom)]
+    with np.errstate(invalid="ignore"):
+        factor = np.where(misfit > limit, misfit, 1.0)
+        # ASSUME: beyond 2.5 standard errors of white noise a correlation is real.
+        real = correlation > 2.5 / np.sqrt(np.maximum(dates, 1))
+        rho = np.clip(correlation, 0.0, 0.9)
+        return np.asarray(factor * np.where(real, (1.0 + rho) / (1.0 - rho), 1.0))
+
+
+def _maps(
+    terms: Sequence[str], coefficient: np.ndarray, covariance: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Named results of every pixel from coefficients (term, pixel) and their covariance."""
+    at = {term: i for i, term in enumerate(terms)}
+    maps: dict[str, np.ndarray] = {}
+    for term, i in at.items():
+        if term in ("velocity", "acceleration") or term.startswith("step_"):
+            maps[term] = coefficient[i]
+            maps[f"{term}_error"] = np.sqrt(covariance[i, i])
+    for name in ("annual", "semiannual"):
+        if f"{name}_sine" not in at:
+            continue
+        i, j = at[f"{name}_sine"], at[f"{name}_cosine"]
+        sine, cosine = coefficient[i], coefficient[j]
+        amplitude = np.hypot(sine, cosine)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            along = sine**2 * covariance[i, i] + cosine**2 * covariance[j, j]
+            along = (along + 2.0 * sine * cosine * covariance[i, j]) / amplitude**2
+            across = cosine**2 * covariance[i, i] + sine**2 * covariance[j, j]
+            across = (across - 2.0 * sine * cosine * covariance[i, j]) / amplitude**4
+        maps[f"{name}_amplitude"] = amplitude
+        maps[f"{name}_amplitude_error"] = np.sqrt(along)
+        if name == "annual":
+            days = 365.25 / (2.0 * np.pi)
+            maps["annual_maximum"] = np.mod(np.arctan2(sine, cosine) * days, 365.25)
+            maps["annual_maximum_error"] = np.minimum(
+                np.sqrt(across) * days, 365.25 / np.sqrt(12.0)
+            )
+    return maps
