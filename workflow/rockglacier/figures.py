@@ -1,0 +1,752 @@
+"""Figures of a region's products: PNG, or PDF where the path ends so.
+
+What was not observed is hatched: it never looks like ground at rest. Colours are safe for
+colour-blind readers. The same input gives the same file.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from rockglacier.conventions import DATE, MAP, Reason, X, Y, require, years_since
+from rockglacier.grid import METRES_PER_DEGREE, Grid
+from rockglacier.io import atomic
+from rockglacier.network import incidence, islands
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap, Normalize
+    from matplotlib.figure import Figure
+
+STYLE: dict[Any, Any] = {
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.frameon": False,
+    "hatch.linewidth": 0.5,
+    "svg.hashsalt": "rockglacier",
+    "savefig.dpi": 200,
+}
+MAXIMUM_PIXELS = 1500  # of a map's longer side as drawn
+# Classes of the RGIK moving areas, m/yr: < 1, 1-3, 3-10, 10-30, 30-100, > 100 cm/yr.
+VELOCITY_CLASSES = (0.01, 0.03, 0.10, 0.30, 1.00)
+REASONS = {
+    Reason.OBSERVED: "observed",
+    Reason.OUTSIDE: "no data, layover, shadow",
+    Reason.TOO_FEW_PAIRS: "too few pairs",
+    Reason.SUBSETS: "disconnected subsets",
+    Reason.LOW_TEMPORAL_COHERENCE: "pairs contradict",
+    Reason.ALIASED: "may be aliased",
+    Reason.INSENSITIVE: "insensitive or level",
+    Reason.INCONSISTENT: "tracks contradict",
+    Reason.UPSLOPE: "upslope",
+}
+
+
+@contextmanager
+def _figure(
+    path: str | Path, size: tuple[float, float], title: str, provenance: Mapping[str, str] | None
+) -> Iterator[Figure]:
+    """A figure of ``size`` (inch) that is saved to ``path``, whole or not at all."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        figure = Figure(figsize=size, layout="constrained")
+        if title:
+            figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+        yield figure
+        kind = Path(path).suffix.lower().lstrip(".") or "png"
+        notes: dict[str, Any] = {"Title": title or Path(path).stem}
+        if kind == "pdf":
+            notes |= {"Subject": json.dumps(dict(provenance or {})), "CreationDate": None}
+        else:
+            notes |= dict(provenance or {})
+        with atomic(path) as partial:
+            figure.savefig(partial, format=kind, metadata=notes)
+
+
+def plot_network(
+    pairs: pd.DataFrame,
+    path: str | Path,
+    *,
+    title: str = "",
+    provenance: Mapping[str, str] | None = None,
+) -> None:
+    """Pairs over time and perpendicular baseline, coloured by coherence; unused ones dashed.
+
+    ``pairs`` has ``reference`` and ``secondary`` and, where known, ``perpendicular_baseline_m``,
+    ``mean_coherence`` and ``used`` (0/1). Baselines of dates (m, relative to the first date) are
+    fitted to those of pairs; without them every pair is an arc as high as its time span.
+    """
+    from matplotlib.collections import LineCollection
+    from matplotlib.dates import date2num
+
+    dates, first, second = incidence(pairs["reference"], pairs["secondary"])
+    used = _column(pairs, "used", 1.0) == 1
+    coherence = _column(pairs, "mean_coherence", np.nan)
+    baseline = _date_baselines(
+        first, second, dates.size, _column(pairs, "perpendicular_baseline_m", np.nan)
+    )
+    when = np.asarray(date2num(dates))  # type: ignore[no-untyped-call]
+    if baseline is None:
+        span = when[second] - when[first]
+        along = np.linspace(0.0, 1.0, 33)
+        lines = np.stack(
+            [
+                when[first][:, None] + span[:, None] * along,
+                span[:, None] * 4.0 * along * (1.0 - along),
+            ],
+            axis=-1,
+        )
+        heights, label = np.zeros(dates.size), "Temporal baseline (days)"
+    else:
+        points = np.stack([when, baseline], axis=-1)
+        lines = np.stack([points[first], points[second]], axis=1)
+        heights, label = baseline, "Perpendicular baseline (m)"
+    with _figure(path, (7.2, 4.0), title, provenance) as figure:
+        axes = figure.add_subplot()
+        width = float(np.clip(20.0 / math.sqrt(len(pairs)), 0.5, 1.5))
+        if not used.all():
+            axes.add_collection(
+                LineCollection(
+                    list(lines[~used]), colors="0.6", linewidths=0.7 * width, linestyles="--",
+                    label="not used",
+                )
+            )  # fmt: skip
+        kept = LineCollection(list(lines[used]), linewidths=width, label="used")
+        if np.isfinite(coherence[used]).any():
+            low = math.floor(10.0 * float(np.nanmin(coherence[used]))) / 10.0
+            order = np.argsort(np.nan_to_num(coherence[used], nan=-1.0))  # best on top
+            kept.set_segments(list(lines[used][order]))
+            kept.set_array(np.ma.masked_invalid(coherence[used][order]))
+            kept.set_cmap("viridis")
+            kept.set_clim(low, 1.0)
+            figure.colorbar(kept, ax=axes, label="Mean coherence", pad=0.01, shrink=0.8)
+        else:
+            kept.set_color("C0")
+        axes.add_collection(kept)
+        axes.plot(when, heights, "o", color="black", ms=3.5, zorder=3)
+        axes.set_ylabel(label)
+        axes.margins(0.03, 0.08)
+        axes.autoscale_view()
+        if baseline is None:
+            axes.set_ylim(bottom=-0.03 * float(lines[..., 1].max()))
+        _date_ticks(axes)
+        axes.grid(color="0.9", lw=0.5)
+        axes.set_axisbelow(True)
+        parts = islands(pairs["reference"][used], pairs["secondary"][used]) if used.any() else []
+        linked = sum(len(part) for part in parts)
+        axes.set_title(
+            f"{linked} dates, {int(used.sum())} pairs used, {int((~used).sum())} left out"
+            + (f", {len(parts)} islands" if len(parts) > 1 else "")
+        )
+        if not used.all():
+            axes.legend(loc="upper right", fontsize=7)
+
+
+def _date_ticks(axes: Axes) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
+def _column(table: pd.DataFrame, name: str, default: float) -> np.ndarray:
+    values = table[name] if name in table else pd.Series(default, index=table.index)
+    return values.to_numpy(dtype=np.float64)
+
+
+def _date_baselines(
+    first: np.ndarray, second: np.ndarray, dates: int, baseline: np.ndarray
+) -> np.ndarray | None:
+    """Baseline of each date (m) that fits those of pairs; None where pairs leave a date open."""
+    known = np.isfinite(baseline)
+    design = np.zeros((int(known.sum()) + 1, dates))
+    rows = np.arange(int(known.sum()))
+    design[rows, second[known]] = 1.0
+    design[rows, first[known]] = -1.0
+    design[-1, 0] = 1.0
+    if np.linalg.matrix_rank(design) < dates:
+        return None
+    return np.asarray(np.linalg.lstsq(design, np.append(baseline[known], 0.0))[0])
+
+
+@dataclass(frozen=True)
+class _Map:
+    """What a map panel shows and how."""
+
+    values: xr.DataArray
+    title: str
+    label: str
+    cmap: Colormap
+    norm: Normalize
+    extend: str = "neither"
+    ticks: Any = None
+    ticklabels: Any = None
+
+
+def _rate_unit(limit: float) -> tuple[float, str]:
+    """Factor from m/yr and the unit in which ``limit`` (m/yr) reads well."""
+    return (1.0, "m/yr") if limit >= 1.0 else (1000.0, "mm/yr")
+
+
+def _nice(value: float, *, up: bool = True) -> float:
+    """The next round number above ``value`` (below it if not ``up``); 1 where there is none."""
+    if not (math.isfinite(value) and value > 0):
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(value))
+    steps = np.array([1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0]) * power
+    fits = steps[steps >= value * (1 - 1e-9)] if up else steps[steps <= value * (1 + 1e-9)][::-1]
+    return float(fits[0])
+
+
+def _percentile(values: xr.DataArray, share: float) -> float:
+    finite = values.values[np.isfinite(values.values)]
+    return float(np.percentile(np.abs(finite), share)) if finite.size else math.nan
+
+
+def _rate_map(values: xr.DataArray, title: str, *, signed: bool) -> _Map:
+    import matplotlib as mpl
+    from matplotlib.colors import Normalize
+
+    require(values, dims=MAP, units="m/yr")
+    limit = _nice(_percentile(values, 99.5 if signed else 98.0))
+    factor, unit = _rate_unit(limit)
+    scaled = values * factor
+    beyond = float(np.nanmax(np.abs(values.values), initial=0.0)) > limit
+    return _Map(
+        scaled,
+        title,
+        unit,
+        mpl.colormaps["RdBu" if signed else "magma_r"],
+        Normalize(-limit * factor if signed else 0.0, limit * factor),
+        ("both" if signed else "max") if beyond else "neither",
+    )
+
+
+def _share_map(values: xr.DataArray, title: str) -> _Map:
+    import matplotlib as mpl
+    from matplotlib.colors import Normalize
+
+    return _Map(values, title, "1", mpl.colormaps["viridis"], Normalize(0.0, 1.0))
+
+
+def _count_map(values: xr.DataArray, title: str, label: str) -> _Map:
+    """Whole numbers, each its own colour up to eight of them."""
+    import matplotlib as mpl
+    from matplotlib.colors import BoundaryNorm, Normalize
+
+    highest = max(1, int(np.nanmax(values.values, initial=0.0)))
+    if highest <= 8:
+        return _Map(
+            values,
+            title,
+            label,
+            mpl.colormaps["cividis"].resampled(highest + 1),
+            BoundaryNorm(np.arange(highest + 2) - 0.5, highest + 1),
+            ticks=np.arange(highest + 1),
+        )
+    top = max(8.0, _nice(_percentile(values, 99.5)))
+    return _Map(
+        values, title, label, mpl.colormaps["cividis"], Normalize(0.0, top),
+        "max" if highest > top else "neither",
+    )  # fmt: skip
+
+
+def _reason_map(reason: xr.DataArray) -> _Map:
+    """Why there is no velocity, or one with care; observed ground stays plain."""
+    import matplotlib as mpl
+    from matplotlib.colors import BoundaryNorm, ListedColormap
+
+    codes = [code for code in Reason if bool((reason == code).any())]
+    palette = dict(zip(Reason, ("0.97", *mpl.color_sequences["petroff8"]), strict=False))
+    index = xr.full_like(reason, np.nan, dtype=np.float64)
+    for k, code in enumerate(codes):
+        index = index.where(reason != code, k)
+    share = [100.0 * float((reason == code).mean()) for code in codes]
+    return _Map(
+        index,
+        "Observed, or why not",
+        "",
+        ListedColormap([palette[code] for code in codes]),
+        BoundaryNorm(np.arange(len(codes) + 1) - 0.5, max(1, len(codes))),
+        ticks=np.arange(len(codes)),
+        ticklabels=[f"{REASONS[c]} ({_percent(s)})" for c, s in zip(codes, share, strict=True)],
+    )
+
+
+def _percent(share: float) -> str:
+    return "< 0.1 %" if 0.0 < share < 0.1 else f"{share:.1f} %"
+
+
+def _class_map(velocity: xr.DataArray) -> _Map:
+    """Downslope velocity in the classes of moving areas; upslope has its own colour."""
+    import matplotlib as mpl
+    from matplotlib.colors import BoundaryNorm, ListedColormap
+
+    require(velocity, dims=MAP, units="m/yr")
+    bounds = np.array([-VELOCITY_CLASSES[0], *VELOCITY_CLASSES])
+    ramp = mpl.colormaps["plasma"](np.linspace(0.95, 0.1, len(VELOCITY_CLASSES)))
+    cmap = ListedColormap(["0.93", *ramp[:-1]]).with_extremes(over=ramp[-1], under="#5790fc")
+    return _Map(
+        velocity * 100.0,
+        "Downslope velocity",
+        "cm/yr",
+        cmap,
+        BoundaryNorm(bounds * 100.0, cmap.N),
+        "both",
+        ticks=bounds * 100.0,
+        ticklabels=[f"{b * 100.0:+.0f}" if b < 0 else f"{b * 100.0:.0f}" for b in bounds],
+    )
+
+
+def _stride(grid: Grid) -> int:
+    return max(1, math.ceil(max(grid.shape) / MAXIMUM_PIXELS))
+
+
+def _hillshade(height: xr.DataArray, grid: Grid) -> np.ndarray:
+    """Light from the north-west, 1 on level ground; NaN without height."""
+    step = _stride(grid)
+    dy, dx = (step * d for d in grid.spacing_m)
+    values = height.transpose(*MAP).values[::step, ::step].astype(np.float64)
+    down, right = np.gradient(values, dy, dx)
+    # ASSUME: relief reads best where slopes are exaggerated to about 20 degrees on average.
+    steepness = float(np.nanmean(np.hypot(down, right)))
+    exaggeration = 0.36 / max(steepness, 1e-3) if steepness < 0.36 else 1.0
+    down, right = min(exaggeration, 8.0) * down, min(exaggeration, 8.0) * right
+    elevation, azimuth = math.radians(45.0), math.radians(315.0)
+    normal = np.sqrt(1.0 + down**2 + right**2)
+    toward = down * math.cos(azimuth) - right * math.sin(azimuth)
+    light = (math.sin(elevation) + math.cos(elevation) * toward) / normal
+    return np.asarray(np.clip(light / math.sin(elevation), 0.0, 1.4))
+
+
+def _draw(axes: Axes, grid: Grid, panel: _Map, shade: np.ndarray | None) -> None:
+    """One map: hillshade, hatch where nothing was observed, then the values over it."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.patches import Rectangle
+
+    west, south, east, north = grid.bounds
+    extent = (west, east, south, north)
+    step = _stride(grid)
+    values = panel.values.transpose(*MAP).values[::step, ::step].astype(np.float64)
+    image = panel.cmap(panel.norm(np.ma.masked_invalid(values)))
+    image[..., 3] = np.isfinite(values)
+    options: dict[str, Any] = {"extent": extent, "origin": "upper", "interpolation": "nearest"}
+    if shade is not None:
+        level = np.where(np.isfinite(shade), shade, 1.0)
+        image[..., :3] = np.clip(image[..., :3] * (0.45 + 0.55 * level)[..., None], 0.0, 1.0)
+        axes.imshow(0.25 + 0.55 * level, cmap="gray", vmin=0.0, vmax=1.0, **options)
+    axes.add_patch(
+        Rectangle(
+            (west, south), east - west, north - south, hatch="//////", lw=0.0,
+            facecolor="0.86" if shade is None else "none", edgecolor="0.55",
+        )
+    )  # fmt: skip
+    axes.imshow(image, **options)
+    axes.set_xlim(west, east)
+    axes.set_ylim(south, north)
+    axes.set_aspect(1.0 / math.cos(math.radians(0.5 * (south + north))) if grid.geographic else 1.0)
+    axes.set_title(panel.title)
+    bar = axes.figure.colorbar(
+        ScalarMappable(panel.norm, panel.cmap), ax=axes, extend=panel.extend, label=panel.label,
+        ticks=panel.ticks, shrink=0.85, pad=0.02, aspect=22,
+    )  # fmt: skip
+    if panel.ticklabels is not None:
+        bar.ax.set_yticklabels(panel.ticklabels)
+        bar.ax.tick_params(which="minor", length=0)
+    bar.outline.set_linewidth(0.5)
+    _ticks(axes, grid)
+
+
+def _ticks(axes: Axes, grid: Grid) -> None:
+    """Degrees with their hemisphere, or kilometres; few enough not to touch."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    for axis, ends in ((axes.xaxis, "EW"), (axes.yaxis, "NS")):
+        low, high = axis.get_view_interval()
+        locator = MaxNLocator(3, steps=[1, 2, 5, 10])
+        spacing = np.diff(locator.tick_values(low, high))[0]
+        unit = 1.0 if grid.geographic else 1000.0
+        digits = max(0, -math.floor(math.log10(spacing / unit) + 1e-9))
+
+        def text(value: float, _: int, ends: str = ends, digits: int = digits) -> str:
+            if not grid.geographic:
+                return f"{value / 1000.0:.{digits}f}"
+            return f"{abs(value):.{digits}f}°{ends[0] if value >= 0 else ends[1]}"
+
+        axis.set_major_locator(locator)
+        axis.set_major_formatter(FuncFormatter(text))
+    axes.tick_params(labelsize=7)
+
+
+def _compass(axes: Axes, grid: Grid) -> None:
+    """Scale bar and north arrow, readable on any ground."""
+    from matplotlib.patheffects import withStroke
+
+    west, south, east, north = grid.bounds
+    metres = 1.0
+    if grid.geographic:
+        metres = METRES_PER_DEGREE * math.cos(math.radians(0.5 * (south + north)))
+    length = _nice(0.25 * (east - west) * metres, up=False)
+    halo = [withStroke(linewidth=2.5, foreground="white")]
+    left = west + 0.05 * (east - west)
+    base = south + 0.06 * (north - south)
+    axes.plot(
+        [left, left + length / metres], [base, base], color="black", lw=2.0,
+        solid_capstyle="butt", path_effects=[withStroke(linewidth=4.0, foreground="white")],
+    )  # fmt: skip
+    name = f"{length / 1000.0:g} km" if length >= 1000.0 else f"{length:g} m"
+    axes.annotate(
+        name, (left + 0.5 * length / metres, base), (0, 3), textcoords="offset points",
+        ha="center", va="bottom", fontsize=7, path_effects=halo,
+    )  # fmt: skip
+    axes.annotate(
+        "N", xy=(0.95, 0.97), xytext=(0.95, 0.83), xycoords="axes fraction", ha="center",
+        va="center", fontsize=8, path_effects=halo,
+        arrowprops={"arrowstyle": "-|>", "color": "black", "lw": 1.0, "path_effects": halo},
+    )  # fmt: skip
+
+
+def _axis_labels(axes: Axes, grid: Grid) -> None:
+    axes.set_xlabel("Longitude" if grid.geographic else "Easting (km)", fontsize=7)
+    axes.set_ylabel("Latitude" if grid.geographic else "Northing (km)", fontsize=7)
+
+
+def _size(grid: Grid, rows: int, columns: int) -> tuple[float, float]:
+    """Inches of a figure of ``rows`` x ``columns`` maps of this grid, colour bars beside them."""
+    dy, dx = grid.spacing_m
+    shape = np.clip(grid.height * dy / (grid.width * dx), 0.4, 1.8)
+    width = 3.6 if columns > 1 else 5.0
+    return columns * width, rows * (0.75 * width * float(shape) + 0.55) + 0.4
+
+
+def _legend(figure: Figure, shaded: bool) -> None:
+    from matplotlib.patches import Patch
+
+    patch = Patch(
+        facecolor="0.75" if shaded else "0.86", edgecolor="0.45", hatch="//////", lw=0.0,
+        label="not observed",
+    )  # fmt: skip
+    figure.legend(handles=[patch], loc="outside lower right", fontsize=8)
+
+
+def _maps(
+    figure: Figure,
+    panels: list[_Map],
+    grid: Grid,
+    height: xr.DataArray | None,
+    rows: int,
+    columns: int,
+) -> list[Axes]:
+    shade = None if height is None else _hillshade(height, grid)
+    drawn = []
+    for k, panel in enumerate(panels):
+        axes = figure.add_subplot(rows, columns, k + 1)
+        _draw(axes, grid, panel, shade)
+        if k == 0:
+            _compass(axes, grid)
+            _axis_labels(axes, grid)
+        drawn.append(axes)
+    _legend(figure, shade is not None)
+    return drawn
+
+
+def plot_velocity(
+    velocity: xr.Dataset,
+    path: str | Path,
+    *,
+    grid: Grid,
+    height: xr.DataArray | None = None,
+    stable_ground: xr.DataArray | None = None,
+    reference: tuple[float, float] | None = None,
+    title: str = "",
+    provenance: Mapping[str, str] | None = None,
+) -> None:
+    """Line-of-sight velocity, its error and what it rests on, with a histogram of stable ground.
+
+    ``velocity`` holds ``velocity`` and ``velocity_error`` (m/yr) and, where known,
+    ``temporal_coherence``, ``closure_count`` and ``reason``, dims (y, x) on ``grid``. ``height``
+    (m) is shaded beneath. ``stable_ground`` is true where ground is known not to move; without it
+    the histogram takes all that was observed. ``reference`` is marked at its map coordinates.
+    """
+    panels = [
+        _rate_map(velocity["velocity"], "Velocity toward the satellite", signed=True),
+        _rate_map(velocity["velocity_error"], "Standard error of velocity", signed=False),
+    ]
+    if "temporal_coherence" in velocity:
+        panels.append(_share_map(velocity["temporal_coherence"], "Temporal coherence"))
+    if "closure_count" in velocity:
+        panels.append(
+            _count_map(velocity["closure_count"], "Triplets that do not close", "triplets")
+        )
+    if "reason" in velocity:
+        panels.append(_reason_map(velocity["reason"]))
+    columns = 3 if len(panels) > 3 else 2
+    rows = -(-(len(panels) + 1) // columns)
+    with _figure(path, _size(grid, rows, columns), title, provenance) as figure:
+        drawn = _maps(figure, panels, grid, height, rows, columns)
+        if reference is not None:
+            drawn[0].plot(*reference, "^", ms=6, mfc="white", mec="black", label="reference")
+            drawn[0].legend(loc="upper left", fontsize=7, frameon=True, framealpha=0.8)
+        _histogram(figure.add_subplot(rows, columns, rows * columns), velocity, stable_ground)
+
+
+def _histogram(axes: Axes, velocity: xr.Dataset, stable_ground: xr.DataArray | None) -> None:
+    values = velocity["velocity"].values
+    observed = np.isfinite(values)
+    if stable_ground is not None:
+        observed &= stable_ground.transpose(*MAP).values.astype(bool)
+    name = "All observed ground" if stable_ground is None else "Stable ground"
+    axes.set_title(f"{name} ({int(observed.sum()):,} pixels)".replace(",", "\u202f"))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_ylabel("Share of pixels (%)")
+    if not observed.any():
+        axes.set_xlabel("Velocity")
+        axes.text(0.5, 0.5, "none observed", ha="center", transform=axes.transAxes)
+        return
+    sample = values[observed].astype(np.float64)
+    middle = float(np.median(sample))
+    spread = 1.4826 * float(np.median(np.abs(sample - middle)))
+    low, high = (float(v) for v in np.percentile(sample, [0.5, 99.5]))
+    factor, unit = _rate_unit(max(abs(low), abs(high)))
+    weight = np.full(sample.size, 100.0 / sample.size)
+    bins = (np.linspace(low, max(high, low + 1e-6), 41) * factor).tolist()
+    axes.hist(sample * factor, bins=bins, weights=weight, color="0.55")
+    axes.axvline(middle * factor, color="black", lw=1.0)
+    axes.axvspan(
+        (middle - spread) * factor, (middle + spread) * factor, color="C0", alpha=0.2, lw=0
+    )
+    axes.set_xlabel(f"Velocity ({unit})")
+    axes.text(
+        0.98, 0.97,
+        f"median {middle * factor:.3g}\nNMAD {spread * factor:.3g} {unit}",
+        ha="right", va="top", transform=axes.transAxes,
+    )  # fmt: skip
+
+
+def plot_closure(
+    cycles: xr.Dataset,
+    path: str | Path,
+    *,
+    grid: Grid,
+    height: xr.DataArray | None = None,
+    title: str = "",
+    provenance: Mapping[str, str] | None = None,
+) -> None:
+    """Triplets that do not close, before and after unwrapping errors were corrected.
+
+    ``cycles`` holds ``closure_count_before`` and ``closure_count`` (y, x), drawn to one scale.
+    """
+    names = {"closure_count_before": "before correction", "closure_count": "after correction"}
+    both = xr.concat([cycles[name] for name in names], dim="when")
+    panels = []
+    for (name, when), share in zip(names.items(), (both > 0).mean(MAP).values, strict=True):
+        scale = _count_map(both, "", "triplets")
+        text = f"Triplets that do not close, {when}: {_percent(100.0 * float(share))} of pixels"
+        panels.append(
+            _Map(cycles[name], text, scale.label, scale.cmap, scale.norm, scale.extend, scale.ticks)
+        )
+    with _figure(path, _size(grid, 1, 2), title, provenance) as figure:
+        _maps(figure, panels, grid, height, 1, 2)
+
+
+def fastest_pixel(velocity: xr.Dataset) -> tuple[float, float]:
+    """Map coordinates (x, y) of the fastest pixel whose eight neighbours were observed too.
+
+    Speed is the median over the 3 x 3 pixels, so that no single wild pixel is taken. NaN where
+    nothing was observed.
+    """
+    rate = velocity["velocity"].transpose(*MAP)
+    trusted = np.isfinite(rate.values)
+    if "reason" in velocity:
+        trusted &= velocity["reason"].transpose(*MAP).values == Reason.OBSERVED
+    speed = np.where(trusted, np.abs(rate.values), np.nan)
+    window = np.lib.stride_tricks.sliding_window_view(speed, (3, 3)).reshape(-1, 9)
+    median = np.median(window, axis=1)  # NaN where a neighbour is
+    if not np.isfinite(median).any():
+        return math.nan, math.nan
+    row, column = np.unravel_index(
+        int(np.nanargmax(median)), (speed.shape[0] - 2, speed.shape[1] - 2)
+    )
+    return float(rate[X][column + 1]), float(rate[Y][row + 1])
+
+
+def plot_series(
+    displacement: xr.Dataset,
+    velocity: xr.Dataset,
+    path: str | Path,
+    *,
+    grid: Grid,
+    reference: tuple[float, float] | None = None,
+    points: Mapping[str, tuple[float, float]] | None = None,
+    height: xr.DataArray | None = None,
+    title: str = "",
+    provenance: Mapping[str, str] | None = None,
+) -> None:
+    """Displacement over time at chosen points, with the fitted rate and its 95 % band.
+
+    ``displacement`` holds ``displacement`` (date, y, x; m), ``velocity`` the fitted ``velocity``
+    and ``velocity_error`` (m/yr). ``points`` are map coordinates (x, y) by name; without them the
+    fastest observed pixel is taken. ``reference`` is added beneath. The band is 1.96 times the
+    error of the fitted line together with the scatter of single dates about it.
+    """
+    series = require(displacement["displacement"], dims=(DATE, *MAP), units="m")
+    chosen = dict(points) if points else {"fastest": fastest_pixel(velocity)}
+    if reference is not None:
+        chosen["reference"] = reference
+    chosen = {k: p for k, p in chosen.items() if all(map(math.isfinite, p))}
+    rows = max(1, len(chosen))
+    size = _size(grid, 1, 1)
+    with _figure(
+        path, (size[0] + 4.2, max(size[1], 1.6 * rows + 0.6)), title, provenance
+    ) as figure:
+        cells = figure.add_gridspec(rows, 2, width_ratios=[1.0, 1.1])
+        axes = figure.add_subplot(cells[:, 0])
+        panel = _rate_map(velocity["velocity"], "Velocity toward the satellite", signed=True)
+        _draw(axes, grid, panel, None if height is None else _hillshade(height, grid))
+        _compass(axes, grid)
+        _axis_labels(axes, grid)
+        _legend(figure, height is not None)
+        below = None
+        for k, (name, point) in enumerate(chosen.items()):
+            colour = f"C{k}"
+            axes.plot(*point, "o", ms=7, mfc="none", mec="white", mew=3)
+            axes.plot(*point, "o", ms=7, mfc="none", mec=colour, mew=1.5)
+            below = figure.add_subplot(cells[k, 1], sharex=below)
+            _draw_series(below, series, velocity, name, point, colour)
+            if k < rows - 1:
+                below.tick_params(labelbottom=False)
+
+
+def _draw_series(
+    axes: Axes,
+    series: xr.DataArray,
+    velocity: xr.Dataset,
+    name: str,
+    point: tuple[float, float],
+    colour: str,
+) -> None:
+    here = {X: point[0], Y: point[1]}
+    d = series.sel(here, method="nearest").values.astype(np.float64)
+    rate, error = (
+        float(velocity[k].sel(here, method="nearest")) for k in ("velocity", "velocity_error")
+    )
+    dates = series[DATE].values
+    t = years_since(dates, dates[0])
+    valid = np.isfinite(d)
+    axes.plot(dates[valid], 1000.0 * d[valid], "o", ms=3, color=colour)
+    text = f"{name}: not observed"
+    if math.isfinite(rate) and valid.sum() > 2:
+        factor, unit = _rate_unit(abs(rate))
+        text = f"{name}: {rate * factor:.3g} ± {1.96 * error * factor:.2g} {unit} (95 %)"
+        middle = t[valid].mean()
+        level = (d[valid] - rate * (t[valid] - middle)).mean()
+        scatter = np.sum((d[valid] - level - rate * (t[valid] - middle)) ** 2) / (valid.sum() - 2)
+        line = level + rate * (t - middle)
+        half = 1.96 * np.sqrt(scatter + (error * (t - middle)) ** 2)
+        axes.fill_between(
+            dates, 1e3 * (line - half), 1e3 * (line + half), color=colour, alpha=0.2, lw=0
+        )
+        axes.plot(dates, 1e3 * line, color=colour, lw=1.0)
+    axes.set_title(text)
+    axes.set_ylabel("Displacement (mm)")
+    axes.axhline(0.0, color="0.8", lw=0.6, zorder=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    _date_ticks(axes)
+
+
+def plot_downslope(
+    downslope: xr.Dataset,
+    path: str | Path,
+    *,
+    grid: Grid,
+    height: xr.DataArray | None = None,
+    title: str = "",
+    provenance: Mapping[str, str] | None = None,
+) -> None:
+    """Downslope velocity in the classes of moving areas, its error, the sensitivity and reasons.
+
+    ``downslope`` is what :func:`rockglacier.downslope.downslope_velocity` returns.
+    """
+    import matplotlib as mpl
+    from matplotlib.colors import Normalize
+
+    panels = [
+        _class_map(downslope["velocity"]),
+        _rate_map(downslope["velocity_error"], "Standard error of velocity", signed=False),
+        _Map(
+            downslope["sensitivity"],
+            "Line-of-sight share of downslope motion",
+            "1",
+            mpl.colormaps["PuOr"],
+            Normalize(-1.0, 1.0),
+        ),
+        _reason_map(downslope["reason"]),
+    ]
+    with _figure(path, _size(grid, 2, 2), title, provenance) as figure:
+        _maps(figure, panels, grid, height, 2, 2)
+
+
+def plot_corrections(
+    corrections: Mapping[str, Mapping[str, Any]],
+    path: str | Path,
+    *,
+    title: str = "",
+    provenance: Mapping[str, str] | None = None,
+) -> None:
+    """How much variance over stable ground each correction removed.
+
+    ``corrections`` holds, in the order of their application, for each correction
+    ``variance_before_m2`` and ``variance_after_m2`` over stable ground and ``applied``.
+    """
+    names = list(corrections)
+    before, after = (
+        np.array([float(corrections[n][k]) for n in names])
+        for k in ("variance_before_m2", "variance_after_m2")
+    )
+    applied = np.array([bool(corrections[n].get("applied", True)) for n in names], dtype=bool)
+    removed = 100.0 * (1.0 - np.divide(after, before, out=np.ones_like(after), where=before > 0))
+    with _figure(path, (6.0, 1.2 + 0.45 * max(1, len(names))), title, provenance) as figure:
+        axes = figure.add_subplot()
+        rows = np.arange(len(names))
+        axes.barh(rows[applied], removed[applied], color="C0", height=0.6, label="applied")
+        axes.barh(
+            rows[~applied], removed[~applied], facecolor="white", edgecolor="C0", hatch="////",
+            height=0.6, label="tried, not applied",
+        )  # fmt: skip
+        for row, share in enumerate(removed):
+            scatter = 1000.0 * np.sqrt([before[row], after[row]])
+            axes.annotate(
+                f"{share:.0f} %  ({scatter[0]:.1f} to {scatter[1]:.1f} mm)",
+                (max(share, 0.0), row), (4, 0), textcoords="offset points", va="center", fontsize=7,
+            )  # fmt: skip
+        axes.set_yticks(rows, [n.replace("_", " ") for n in names])
+        axes.invert_yaxis()
+        axes.axvline(0.0, color="black", lw=0.6)
+        axes.set_xlim(min(-5.0, 1.1 * float(removed.min(initial=0.0))), 150.0)
+        axes.set_xticks(np.arange(0, 101, 25))
+        axes.set_xlabel("Variance over stable ground removed (%)")
+        axes.set_title(
+            "Standard deviation before and after, in brackets" if names else "No correction"
+        )
+        axes.spines[["top", "right"]].set_visible(False)
+        if not applied.all():
+            axes.legend(loc="lower right", fontsize=7)
