@@ -28,9 +28,11 @@ from rockglacier.conventions import (
     describe,
     metres_per_radian,
 )
+from rockglacier.downslope import line_of_sight, sensitivity
 from rockglacier.errors import ConfigurationError
 from rockglacier.grid import Grid
 from rockglacier.io import pair_coordinates
+from rockglacier.terrain import terrain
 
 SCENARIOS = ("decor", "atmo", "full", "gaps")
 
@@ -48,10 +50,11 @@ _LONG_TERM, _DECAY_DAYS = 0.4, 120.0
 
 # Streams of random numbers: one per kind and layer, so that scenarios of one seed share their
 # noise and any layer can be made alone.
-_TERRAIN, _TONGUES, _COHERENCE, _NOISE, _DELAY, _ERRORS, _GAPS = range(7)
+TERRAIN, TONGUES, COHERENCE, NOISE, DELAY, ERRORS, GAPS = range(7)
 
 
-def _stream(seed: int, kind: int, layer: int = 0) -> np.random.Generator:
+def stream(seed: int, kind: int, layer: int = 0) -> np.random.Generator:
+    """Random numbers of one layer of one kind."""
     return np.random.default_rng([seed, kind, layer])
 
 
@@ -96,14 +99,14 @@ def simulate_stack(
     days = (second - first) * float(_REPEAT_DAYS)
     shape = grid.shape
 
-    relief = fractal_relief(grid, _stream(seed, _TERRAIN))
-    truth = _tongues(grid, relief, _stream(seed, _TONGUES))
-    at_repeat = _coherence_at_repeat(shape, _stream(seed, _COHERENCE))
+    relief = fractal_relief(grid, stream(seed, TERRAIN))
+    truth = _tongues(grid, relief, stream(seed, TONGUES))
+    at_repeat = _coherence_at_repeat(shape, stream(seed, COHERENCE))
     true_coherence = da.stack([_at_lag(at_repeat, lag) for lag in days])
 
     disturbed = scenario in ("atmo", "full")
-    delay = _layers(_turbulence, _DATES, shape, spacing_m, seed) if disturbed else None
-    wrong = set(_stream(seed, _ERRORS).permutation(len(days))[: round(0.1 * len(days))].tolist())
+    delay = _layers(turbulence, _DATES, shape, spacing_m, seed) if disturbed else None
+    wrong = set(stream(seed, ERRORS).permutation(len(days))[: round(0.1 * len(days))].tolist())
     cycles = [
         da.from_delayed(delayed(_blobs)(shape, seed, k), shape, dtype=np.int8)
         if scenario == "full" and k in wrong
@@ -208,7 +211,7 @@ def _correlated(
     return field
 
 
-def _smooth_field(shape: tuple[int, int], pixels: float, rng: np.random.Generator) -> np.ndarray:
+def smooth_field(shape: tuple[int, int], pixels: float, rng: np.random.Generator) -> np.ndarray:
     """A Gaussian field correlated over about ``pixels``."""
     k = _wavenumbers(shape, 1.0)
     return _correlated(shape, np.exp(-0.5 * (2.0 * np.pi * 0.5 * pixels * k) ** 2), rng)
@@ -216,11 +219,11 @@ def _smooth_field(shape: tuple[int, int], pixels: float, rng: np.random.Generato
 
 def fractal_relief(grid: Grid, rng: np.random.Generator) -> xr.DataArray:
     """Heights (m) of self-affine mountains with a median slope of 20 degrees."""
-    # ASSUME: relief is self-affine with Hurst exponent 0.8 above 300 m and smooth below, as alpine
-    # terrain roughly is (Turcotte 1997, doi 10.1017/CBO9781139174695).
+    # ASSUME: relief is self-affine with Hurst exponent 0.8 between 300 m and 6 km (the spacing of
+    # valleys) and smooth below (Turcotte 1997, doi 10.1017/CBO9781139174695).
     k = _wavenumbers(grid.shape, grid.spacing_m[0])
     roll_off = np.exp(-0.5 * (2.0 * np.pi * 100.0 * k) ** 2)
-    amplitude = roll_off * np.maximum(k, 1.0 / 20_000.0) ** -1.8
+    amplitude = roll_off * np.maximum(k, 1.0 / 6_000.0) ** -1.8
     amplitude[0, 0] = 0.0
     field = _correlated(grid.shape, amplitude, rng)
     gy, gx = np.gradient(field, *grid.spacing_m)
@@ -229,46 +232,22 @@ def fractal_relief(grid: Grid, rng: np.random.Generator) -> xr.DataArray:
     return describe(heights, "height", "height", "m")
 
 
-def line_of_sight(incidence_deg: float, heading_deg: float) -> tuple[float, float, float]:
-    """Unit vector ground -> satellite (east, north, up) of a right-looking radar."""
-    theta, heading = np.radians(incidence_deg), np.radians(heading_deg)
-    return (
-        float(-np.sin(theta) * np.cos(heading)),
-        float(np.sin(theta) * np.sin(heading)),
-        float(np.cos(theta)),
-    )
+def _geometry(relief: xr.DataArray) -> xr.Dataset:
+    """Line of sight of an ascending, right-looking radar, and the heights."""
+    incidence = xr.full_like(relief, INCIDENCE_DEG, dtype=np.float32)
+    name, long_name = "incidence_angle", "incidence angle from the vertical"
+    incidence = describe(incidence, name, long_name, "deg")
+    sight = line_of_sight(incidence, HEADING_DEG).astype(np.float32)
+    return sight.assign(incidence_angle=incidence, height=relief)
 
 
-def _downslope(relief: xr.DataArray) -> dict[str, np.ndarray]:
-    """Downslope unit vector (east, north, up) of the terrain smoothed over about 120 m."""
-    from scipy.ndimage import gaussian_filter
-
-    dy, dx = abs(float(np.diff(relief[Y][:2])[0])), abs(float(np.diff(relief[X][:2])[0]))
-    smooth = gaussian_filter(relief.values, 60.0 / dy)
-    down, right = np.gradient(smooth, dy, dx)  # rows run south
-    tangent = np.maximum(np.hypot(down, right), 1e-6)
-    cosine = 1.0 / np.hypot(1.0, tangent)
-    return {
-        "east": -right / tangent * cosine,
-        "north": down / tangent * cosine,
-        "up": -tangent * cosine,
-    }
-
-
-def _geometry(relief: xr.DataArray) -> dict[str, xr.DataArray]:
-    def constant(value: float) -> xr.DataArray:
-        return xr.full_like(relief, value, dtype=np.float32)
-
-    east, north, up = line_of_sight(INCIDENCE_DEG, HEADING_DEG)
-    return {
-        "east": describe(constant(east), "east", "line of sight, east", "1"),
-        "north": describe(constant(north), "north", "line of sight, north", "1"),
-        "up": describe(constant(up), "up", "line of sight, up", "1"),
-        "incidence_angle": describe(
-            constant(INCIDENCE_DEG), "incidence_angle", "incidence angle from the vertical", "deg"
-        ),
-        "height": relief,
-    }
+def downslope_azimuth(
+    relief: xr.DataArray, grid: Grid, smooth_m: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Azimuth of steepest descent (rad) and the line of sight's share of motion along it."""
+    ground = terrain(relief, grid, smooth_m=smooth_m)
+    share = sensitivity(_geometry(relief), ground["slope"], ground["aspect"])
+    return np.radians(ground["aspect"].values), share.values
 
 
 def _tongues(
@@ -279,30 +258,27 @@ def _tongues(
     They lie where downslope motion approaches the satellite, so that each has a true downslope
     velocity too.
     """
-    slope = _downslope(relief)
-    los = line_of_sight(INCIDENCE_DEG, HEADING_DEG)
-    sensitivity = los[0] * slope["east"] + los[1] * slope["north"] + los[2] * slope["up"]
+    azimuth, share_seen = downslope_azimuth(relief, grid, 120.0)
     height, width = grid.shape
     velocity = np.zeros(grid.shape, np.float32)
     tongue = np.zeros(grid.shape, np.int32)
     # Relief of few valleys may not offer enough such slopes: then the best there are serve.
-    suited = np.flatnonzero(sensitivity >= min(0.15, float(np.quantile(sensitivity, 0.75))))
+    suited = np.flatnonzero(share_seen >= min(0.15, float(np.nanquantile(share_seen, 0.75))))
     covered = count = 0
     while covered < share * tongue.size:
         row, column = np.unravel_index(int(rng.choice(suited)), grid.shape)
         area = rng.uniform(60.0, 250.0)
         elongation = rng.uniform(2.0, 4.0)
         # ASSUME: the tongue is straight, along the slope at its centre.
-        along_east, along_south = slope["east"][row, column], -slope["north"][row, column]
-        norm = float(np.hypot(along_east, along_south))
+        east, south = np.sin(azimuth[row, column]), -np.cos(azimuth[row, column])
         half_length = float(np.sqrt(area * elongation / np.pi))
         half_width = half_length / elongation
         reach = int(np.ceil(half_length)) + 1
         rows = slice(max(0, int(row) - reach), min(height, int(row) + reach + 1))
         columns = slice(max(0, int(column) - reach), min(width, int(column) + reach + 1))
         r, c = np.mgrid[rows, columns] - np.array([row, column])[:, None, None]
-        along = (c * along_east + r * along_south) / norm
-        across = (r * along_east - c * along_south) / norm
+        along = c * east + r * south
+        across = r * east - c * south
         radius = np.hypot(along / half_length, across / half_width)
         free = (radius < 1.0) & (tongue[rows, columns] == 0)
         # ASSUME: the profile of a creeping body with Glen's exponent 3, 1 - r^4 (Nye 1965,
@@ -329,7 +305,7 @@ def _coherence_at_repeat(shape: tuple[int, int], rng: np.random.Generator) -> np
     """True coherence over 12 days, uniform over 0.42 to 0.95, in patches of 600 m."""
     from scipy.special import ndtr
 
-    field: np.ndarray = ndtr(_smooth_field(shape, 15.0, rng))
+    field: np.ndarray = ndtr(smooth_field(shape, 15.0, rng))
     return (0.42 + 0.53 * field).astype(np.float32)
 
 
@@ -354,7 +330,7 @@ def _noisy_sample(coherence: np.ndarray, seed: int, layer: int, missing_share: f
     the Cholesky factor of [[1, g], [g, 1]], the interferogram is A11 (g A11 + s A21), s^2 =
     1 - g^2, and the second intensity |g A11 + s A21|^2 + s^2 A22^2.
     """
-    rng = _stream(seed, _NOISE, layer)
+    rng = stream(seed, NOISE, layer)
     out = np.empty((2, *coherence.shape), np.float32)
     for top in range(0, coherence.shape[0], _BAND):
         g = coherence[top : top + _BAND]
@@ -368,12 +344,14 @@ def _noisy_sample(coherence: np.ndarray, seed: int, layer: int, missing_share: f
         out[0, top : top + _BAND] = np.arctan2(imaginary, real)
         out[1, top : top + _BAND] = np.sqrt(power / (power + rest))
     if missing_share:
-        out[:, _stream(seed, _GAPS, layer).random(coherence.shape) < missing_share] = np.nan
+        out[:, stream(seed, GAPS, layer).random(coherence.shape) < missing_share] = np.nan
     return out
 
 
-def _turbulence(shape: tuple[int, int], spacing_m: float, seed: int, layer: int) -> np.ndarray:
-    """Turbulent delay of one date (m), standard deviation 5 mm over the scene."""
+def turbulence(
+    shape: tuple[int, int], spacing_m: float, seed: int, layer: int, deviation_m: float = 0.005
+) -> np.ndarray:
+    """Turbulent delay of one date (m), standard deviation ``deviation_m`` over the scene."""
     # ASSUME: the power spectrum falls as k^-8/3 and, below 2 km, as k^-11/3 (two- and
     # three-dimensional turbulence; Treuhaft & Lanyi 1987, doi 10.1029/RS022i002p00251; Hanssen
     # 2001, doi 10.1007/0-306-47633-9, ch. 4.7), flat beyond a von Karman outer scale of 30 km.
@@ -385,17 +363,17 @@ def _turbulence(shape: tuple[int, int], spacing_m: float, seed: int, layer: int)
     amplitude = (k * k + np.float32(outer_scale_m**-2)) ** np.float32(-8 / 12)
     amplitude *= (1.0 + (k * np.float32(inner_scale_m)) ** 2) ** np.float32(-0.25)
     amplitude[0, 0] = 0.0
-    field = _correlated(wide, amplitude, _stream(seed, _DELAY, layer))[: shape[0], : shape[1]]
+    field = _correlated(wide, amplitude, stream(seed, DELAY, layer))[: shape[0], : shape[1]]
     field = field - field.mean(dtype=np.float64)
-    field *= 0.005 / field.std(dtype=np.float64)
+    field *= deviation_m / field.std(dtype=np.float64)
     return np.asarray(field, np.float32)
 
 
 def _blobs(shape: tuple[int, int], seed: int, layer: int) -> np.ndarray:
     """Whole cycles (int8) that an unwrapper added by mistake, in connected blobs."""
     # ASSUME: blobs of about 1 km cover 4 % of the scene; one cycle in four of five, else two.
-    rng = _stream(seed, _ERRORS, 1 + layer)
-    field = _smooth_field(shape, 25.0, rng)
-    sizes = np.where(_smooth_field(shape, 60.0, rng) > 0.84, 2, 1)
+    rng = stream(seed, ERRORS, 1 + layer)
+    field = smooth_field(shape, 25.0, rng)
+    sizes = np.where(smooth_field(shape, 60.0, rng) > 0.84, 2, 1)
     cycles = np.where(np.abs(field) > 2.05, np.sign(field) * sizes, 0)
     return cycles.astype(np.int8)
