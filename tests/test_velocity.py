@@ -221,3 +221,21 @@ def test_bad_input_is_named() -> None:
     nowhere = xr.zeros_like(phase.isel(pair=0, drop=True), dtype=bool)
     with pytest.raises(RockGlacierError, match="stable ground"):
         velocity.delay_variance(series, product, model, sample=nowhere, **options)
+
+
+def test_scatter_of_stable_ground_beyond_the_error_is_added_once() -> None:
+    rng = np.random.default_rng(0)
+    error = np.full((120, 120), 0.003)
+    waves = 0.004 * np.sqrt(2) * np.sin(np.arange(120) / 9)[:, None]
+    truth = np.where(np.arange(120) < 20, 0.2, 0.0)
+    found = truth + waves + error * rng.normal(size=error.shape)
+    dims = ("y", "x")
+    result = xr.Dataset({"velocity": (dims, found), "velocity_error": (dims, error)})
+    stable = xr.DataArray(np.broadcast_to(truth == 0, error.shape), dims=dims)
+    wide = velocity.with_scene_scatter(result, stable)
+    assert wide.attrs["scene_scatter_m_per_year"] == pytest.approx(0.004, rel=0.2)
+    z = (found - truth) / wide["velocity_error"].values
+    assert 0.92 < (abs(z) < 1.96).mean() < 0.98
+    calm = result.assign(velocity=(dims, truth + 0.001 * rng.normal(size=error.shape)))
+    unchanged = velocity.with_scene_scatter(calm, stable)["velocity_error"]
+    np.testing.assert_allclose(unchanged, error)

@@ -487,6 +487,26 @@ def estimate(
     )
 
 
+def with_scene_scatter(estimate: xr.Dataset, stable_ground: xr.DataArray) -> xr.Dataset:
+    """Widen ``velocity_error`` by what velocities on stable ground scatter beyond it.
+
+    The delay of the atmosphere is alike over kilometres, so a scene of few dates holds few
+    independent draws of it and its scatter may exceed what the dates' variance foretells. The error
+    becomes sqrt(error^2 + excess), ``excess = max(0, NMAD^2 - median(error^2))`` over
+    ``stable_ground`` (y, x; True where the ground is known not to move), the same everywhere: the
+    full NMAD^2 would count the noise twice. It is kept as attribute ``scene_scatter_m_per_year``.
+    """
+    velocity = estimate["velocity"].where(stable_ground)
+    center = velocity.median()
+    nmad = 1.4826 * abs(velocity - center).median()
+    foretold = (estimate["velocity_error"].where(stable_ground) ** 2).median()
+    excess = float(max(0.0, float(nmad**2 - foretold)))
+    widened = np.sqrt(estimate["velocity_error"] ** 2 + excess)
+    widened.attrs = dict(estimate["velocity_error"].attrs)
+    out = estimate.assign(velocity_error=widened)
+    return out.assign_attrs(scene_scatter_m_per_year=float(np.sqrt(excess)))
+
+
 def _bands(terms: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Output variables by name: long name and units."""
     bands = {"velocity": ("velocity toward the satellite", "m yr-1")}
