@@ -501,7 +501,7 @@ def with_scene_scatter(estimate: xr.Dataset, stable_ground: xr.DataArray) -> xr.
     nmad = 1.4826 * abs(velocity - center).median()
     foretold = (estimate["velocity_error"].where(stable_ground) ** 2).median()
     excess = float(max(0.0, float(nmad**2 - foretold)))
-    widened = np.sqrt(estimate["velocity_error"] ** 2 + excess)
+    widened = (estimate["velocity_error"] ** 2 + excess) ** 0.5
     widened.attrs = dict(estimate["velocity_error"].attrs)
     out = estimate.assign(velocity_error=widened)
     return out.assign_attrs(scene_scatter_m_per_year=float(np.sqrt(excess)))
