@@ -24,10 +24,10 @@ MINIMUM_SLOPE_DEG = 2.0
 # ASSUME: each component of the surface gradient is known to 2 degrees: 2 m of relative error in
 # the heights of a 30 m DEM smoothed over 80 m, and flow that departs from the mean slope as much.
 GRADIENT_ERROR = 0.035
-# ASSUME: tracks contradict each other where chance would do so in less than 1 % of pixels.
+# ASSUME: tracks contradict each other, or motion is upslope, where chance alone would say so in
+# less than 1 % of pixels (one-sided normal quantile for the latter).
 SIGNIFICANCE = 0.01
-# ASSUME: motion is upslope where it is so by more than its 95 % interval.
-UPSLOPE_SIGMAS = 1.96
+UPSLOPE_SIGMAS = 2.326
 
 _OUTSIDE = int(Reason.OUTSIDE)
 _SUBSETS = int(Reason.SUBSETS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,8 @@ STYLE: dict[Any, Any] = {
 MAXIMUM_PIXELS = 1500  # of a map's longer side as drawn
 # Classes of the RGIK moving areas, m/yr: < 1, 1-3, 3-10, 10-30, 30-100, > 100 cm/yr.
 VELOCITY_CLASSES = (0.01, 0.03, 0.10, 0.30, 1.00)
+REFERENCE_MARK: dict[str, Any] = {"marker": "^", "ls": "", "ms": 6, "mfc": "white", "mec": "black"}
+NOTHING = "0.86"  # beneath the hatch where there is no hillshade
 REASONS = {
     Reason.OBSERVED: "observed",
     Reason.OUTSIDE: "no data, layover, shadow",
@@ -96,6 +98,7 @@ def plot_network(
     """
     from matplotlib.collections import LineCollection
     from matplotlib.dates import date2num
+    from matplotlib.ticker import MaxNLocator
 
     dates, first, second = incidence(pairs["reference"], pairs["secondary"])
     used = _column(pairs, "used", 1.0) == 1
@@ -129,15 +132,18 @@ def plot_network(
                     label="not used",
                 )
             )  # fmt: skip
-        kept = LineCollection(list(lines[used]), linewidths=width, label="used")
+        kept = LineCollection(list(lines[used]), linewidths=width)
         if np.isfinite(coherence[used]).any():
             low = math.floor(10.0 * float(np.nanmin(coherence[used]))) / 10.0
+            high = math.ceil(10.0 * float(np.nanmax(coherence[used]))) / 10.0
             order = np.argsort(np.nan_to_num(coherence[used], nan=-1.0))  # best on top
             kept.set_segments(list(lines[used][order]))
             kept.set_array(np.ma.masked_invalid(coherence[used][order]))
             kept.set_cmap("viridis")
-            kept.set_clim(low, 1.0)
-            figure.colorbar(kept, ax=axes, label="Mean coherence", pad=0.01, shrink=0.8)
+            kept.set_clim(low, max(high, low + 0.1))
+            figure.colorbar(
+                kept, ax=axes, label="Mean coherence", ticks=MaxNLocator(5), pad=0.01, shrink=0.8
+            )
         else:
             kept.set_color("C0")
         axes.add_collection(kept)
@@ -153,11 +159,10 @@ def plot_network(
         parts = islands(pairs["reference"][used], pairs["secondary"][used]) if used.any() else []
         linked = sum(len(part) for part in parts)
         axes.set_title(
-            f"{linked} dates, {int(used.sum())} pairs used, {int((~used).sum())} left out"
+            f"{linked} dates, {int(used.sum())} pairs used"
+            + (f", {int((~used).sum())} left out (dashed)" if not used.all() else "")
             + (f", {len(parts)} islands" if len(parts) > 1 else "")
         )
-        if not used.all():
-            axes.legend(loc="upper right", fontsize=7)
 
 
 def _date_ticks(axes: Axes) -> None:
@@ -188,6 +193,9 @@ def _date_baselines(
     return np.asarray(np.linalg.lstsq(design, np.append(baseline[known], 0.0))[0])
 
 
+RATE_UNITS = {"m/yr": 1.0, "cm/yr": 100.0, "mm/yr": 1000.0}
+
+
 @dataclass(frozen=True)
 class _Map:
     """What a map panel shows and how."""
@@ -199,12 +207,12 @@ class _Map:
     norm: Normalize
     extend: str = "neither"
     ticks: Any = None
-    ticklabels: Any = None
+    names: tuple[str, ...] = ()  # of the colours, in a legend instead of a colour bar
 
 
-def _rate_unit(limit: float) -> tuple[float, str]:
-    """Factor from m/yr and the unit in which ``limit`` (m/yr) reads well."""
-    return (1.0, "m/yr") if limit >= 1.0 else (1000.0, "mm/yr")
+def _rate_unit(limit: float) -> str:
+    """The unit in which a rate of ``limit`` (m/yr) reads well."""
+    return "m/yr" if limit >= 1.0 else "mm/yr"
 
 
 def _nice(value: float, *, up: bool = True) -> float:
@@ -222,13 +230,16 @@ def _percentile(values: xr.DataArray, share: float) -> float:
     return float(np.percentile(np.abs(finite), share)) if finite.size else math.nan
 
 
-def _rate_map(values: xr.DataArray, title: str, *, signed: bool) -> _Map:
+def _rate_map(
+    values: xr.DataArray, title: str, *, signed: bool = False, unit: str | None = None
+) -> _Map:
     import matplotlib as mpl
     from matplotlib.colors import Normalize
 
     require(values, dims=MAP, units="m/yr")
     limit = _nice(_percentile(values, 99.5 if signed else 98.0))
-    factor, unit = _rate_unit(limit)
+    unit = unit or _rate_unit(limit)
+    factor = RATE_UNITS[unit]
     scaled = values * factor
     beyond = float(np.nanmax(np.abs(values.values), initial=0.0)) > limit
     return _Map(
@@ -245,7 +256,7 @@ def _share_map(values: xr.DataArray, title: str) -> _Map:
     import matplotlib as mpl
     from matplotlib.colors import Normalize
 
-    return _Map(values, title, "1", mpl.colormaps["viridis"], Normalize(0.0, 1.0))
+    return _Map(values, title, "", mpl.colormaps["viridis"], Normalize(0.0, 1.0))
 
 
 def _count_map(values: xr.DataArray, title: str, label: str) -> _Map:
@@ -259,13 +270,13 @@ def _count_map(values: xr.DataArray, title: str, label: str) -> _Map:
             values,
             title,
             label,
-            mpl.colormaps["cividis"].resampled(highest + 1),
+            mpl.colormaps["YlGnBu"].resampled(highest + 1),
             BoundaryNorm(np.arange(highest + 2) - 0.5, highest + 1),
             ticks=np.arange(highest + 1),
         )
     top = max(8.0, _nice(_percentile(values, 99.5)))
     return _Map(
-        values, title, label, mpl.colormaps["cividis"], Normalize(0.0, top),
+        values, title, label, mpl.colormaps["YlGnBu"], Normalize(0.0, top),
         "max" if highest > top else "neither",
     )  # fmt: skip
 
@@ -276,7 +287,8 @@ def _reason_map(reason: xr.DataArray) -> _Map:
     from matplotlib.colors import BoundaryNorm, ListedColormap
 
     codes = [code for code in Reason if bool((reason == code).any())]
-    palette = dict(zip(Reason, ("0.97", *mpl.color_sequences["petroff8"]), strict=False))
+    hues = mpl.color_sequences["petroff8"]
+    palette = dict(zip(Reason, ("0.97", "0.6", *hues), strict=False))
     index = xr.full_like(reason, np.nan, dtype=np.float64)
     for k, code in enumerate(codes):
         index = index.where(reason != code, k)
@@ -287,8 +299,7 @@ def _reason_map(reason: xr.DataArray) -> _Map:
         "",
         ListedColormap([palette[code] for code in codes]),
         BoundaryNorm(np.arange(len(codes) + 1) - 0.5, max(1, len(codes))),
-        ticks=np.arange(len(codes)),
-        ticklabels=[f"{REASONS[c]} ({_percent(s)})" for c, s in zip(codes, share, strict=True)],
+        names=tuple(f"{REASONS[c]} ({_percent(s)})" for c, s in zip(codes, share, strict=True)),
     )
 
 
@@ -313,7 +324,6 @@ def _class_map(velocity: xr.DataArray) -> _Map:
         BoundaryNorm(bounds * 100.0, cmap.N),
         "both",
         ticks=bounds * 100.0,
-        ticklabels=[f"{b * 100.0:+.0f}" if b < 0 else f"{b * 100.0:.0f}" for b in bounds],
     )
 
 
@@ -327,10 +337,10 @@ def _hillshade(height: xr.DataArray, grid: Grid) -> np.ndarray:
     dy, dx = (step * d for d in grid.spacing_m)
     values = height.transpose(*MAP).values[::step, ::step].astype(np.float64)
     down, right = np.gradient(values, dy, dx)
-    # ASSUME: relief reads best where slopes are exaggerated to about 20 degrees on average.
+    # ASSUME: relief reads best where slopes are scaled to 20 degrees on average.
     steepness = float(np.nanmean(np.hypot(down, right)))
-    exaggeration = 0.36 / max(steepness, 1e-3) if steepness < 0.36 else 1.0
-    down, right = min(exaggeration, 8.0) * down, min(exaggeration, 8.0) * right
+    exaggeration = min(0.36 / max(steepness, 1e-3), 8.0)
+    down, right = exaggeration * down, exaggeration * right
     elevation, azimuth = math.radians(45.0), math.radians(315.0)
     normal = np.sqrt(1.0 + down**2 + right**2)
     toward = down * math.cos(azimuth) - right * math.sin(azimuth)
@@ -340,7 +350,6 @@ def _hillshade(height: xr.DataArray, grid: Grid) -> np.ndarray:
 
 def _draw(axes: Axes, grid: Grid, panel: _Map, shade: np.ndarray | None) -> None:
     """One map: hillshade, hatch where nothing was observed, then the values over it."""
-    from matplotlib.cm import ScalarMappable
     from matplotlib.patches import Rectangle
 
     west, south, east, north = grid.bounds
@@ -352,28 +361,41 @@ def _draw(axes: Axes, grid: Grid, panel: _Map, shade: np.ndarray | None) -> None
     options: dict[str, Any] = {"extent": extent, "origin": "upper", "interpolation": "nearest"}
     if shade is not None:
         level = np.where(np.isfinite(shade), shade, 1.0)
-        image[..., :3] = np.clip(image[..., :3] * (0.45 + 0.55 * level)[..., None], 0.0, 1.0)
-        axes.imshow(0.25 + 0.55 * level, cmap="gray", vmin=0.0, vmax=1.0, **options)
+        image[..., :3] = np.clip(image[..., :3] * (0.7 + 0.3 * level)[..., None], 0.0, 1.0)
+        axes.imshow(0.15 + 0.45 * level, cmap="gray", vmin=0.0, vmax=1.0, zorder=0.1, **options)
+    hatch: dict[str, Any] = {
+        "facecolor": "none" if shade is not None else NOTHING,
+        "edgecolor": "0.5",
+    }
     axes.add_patch(
         Rectangle(
-            (west, south), east - west, north - south, hatch="//////", lw=0.0,
-            facecolor="0.86" if shade is None else "none", edgecolor="0.55",
+            (west, south), east - west, north - south, hatch="//////", lw=0.0, zorder=0.2, **hatch
         )
-    )  # fmt: skip
-    axes.imshow(image, **options)
+    )
+    axes.imshow(image, zorder=0.3, **options)
     axes.set_xlim(west, east)
     axes.set_ylim(south, north)
     axes.set_aspect(1.0 / math.cos(math.radians(0.5 * (south + north))) if grid.geographic else 1.0)
     axes.set_title(panel.title)
-    bar = axes.figure.colorbar(
-        ScalarMappable(panel.norm, panel.cmap), ax=axes, extend=panel.extend, label=panel.label,
-        ticks=panel.ticks, shrink=0.85, pad=0.02, aspect=22,
-    )  # fmt: skip
-    if panel.ticklabels is not None:
-        bar.ax.set_yticklabels(panel.ticklabels)
-        bar.ax.tick_params(which="minor", length=0)
-    bar.outline.set_linewidth(0.5)
+    if not panel.names:
+        _bar(axes, panel)
     _ticks(axes, grid)
+
+
+def _bar(axes: Axes, panel: _Map) -> None:
+    """A colour bar as high as the map."""
+    from matplotlib.cm import ScalarMappable
+
+    bar = axes.figure.colorbar(
+        ScalarMappable(panel.norm, panel.cmap),
+        cax=axes.inset_axes((1.03, 0.0, 0.04, 1.0)),
+        extend=panel.extend,
+        label=panel.label,
+        ticks=panel.ticks,
+    )
+    bar.outline.set_linewidth(0.5)
+    bar.minorticks_off()
+    bar.ax.tick_params(labelsize=7)
 
 
 def _ticks(axes: Axes, grid: Grid) -> None:
@@ -419,9 +441,12 @@ def _compass(axes: Axes, grid: Grid) -> None:
         ha="center", va="bottom", fontsize=7, path_effects=halo,
     )  # fmt: skip
     axes.annotate(
-        "N", xy=(0.95, 0.97), xytext=(0.95, 0.83), xycoords="axes fraction", ha="center",
-        va="center", fontsize=8, path_effects=halo,
-        arrowprops={"arrowstyle": "-|>", "color": "black", "lw": 1.0, "path_effects": halo},
+        "N", xy=(0.95, 0.97), xytext=(0, -22), xycoords="axes fraction",
+        textcoords="offset points", ha="center", va="center", fontsize=8, path_effects=halo,
+        arrowprops={
+            "arrowstyle": "-|>", "color": "black", "lw": 1.0, "shrinkA": 0, "shrinkB": 0,
+            "path_effects": halo,
+        },
     )  # fmt: skip
 
 
@@ -432,41 +457,54 @@ def _axis_labels(axes: Axes, grid: Grid) -> None:
 
 def _size(grid: Grid, rows: int, columns: int) -> tuple[float, float]:
     """Inches of a figure of ``rows`` x ``columns`` maps of this grid, colour bars beside them."""
-    dy, dx = grid.spacing_m
-    shape = np.clip(grid.height * dy / (grid.width * dx), 0.4, 1.8)
     width = 3.6 if columns > 1 else 5.0
-    return columns * width, rows * (0.75 * width * float(shape) + 0.55) + 0.4
+    return columns * width, rows * (0.72 * width * _shape(grid) + 0.45) + 0.8
 
 
-def _legend(figure: Figure, shaded: bool) -> None:
+def _shape(grid: Grid) -> float:
+    """Height of a map over its width."""
+    dy, dx = grid.spacing_m
+    return float(np.clip(grid.height * dy / (grid.width * dx), 0.4, 1.8))
+
+
+def _legend(figure: Figure, panels: Sequence[_Map], *, shaded: bool, marked: bool = False) -> None:
+    """What the hatch, the colours of named classes and the mark of the reference mean."""
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    patch = Patch(
-        facecolor="0.75" if shaded else "0.86", edgecolor="0.45", hatch="//////", lw=0.0,
-        label="not observed",
-    )  # fmt: skip
-    figure.legend(handles=[patch], loc="outside lower right", fontsize=8)
+    hatch: dict[str, Any] = {
+        "facecolor": "0.6" if shaded else NOTHING,
+        "edgecolor": "0.4",
+        "hatch": "//////",
+    }
+    handles: list[Any] = [Patch(lw=0.0, label="not observed", **hatch)]
+    if marked:
+        handles.append(Line2D([], [], label="reference", **REFERENCE_MARK))
+    for panel in panels:
+        for k, name in enumerate(panel.names):
+            handles.append(Patch(facecolor=panel.cmap(k), edgecolor="0.4", lw=0.5, label=name))
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
 
 
 def _maps(
     figure: Figure,
-    panels: list[_Map],
+    panels: Sequence[_Map],
     grid: Grid,
     height: xr.DataArray | None,
     rows: int,
     columns: int,
-) -> list[Axes]:
+    reference: tuple[float, float] | None = None,
+) -> None:
     shade = None if height is None else _hillshade(height, grid)
-    drawn = []
     for k, panel in enumerate(panels):
         axes = figure.add_subplot(rows, columns, k + 1)
         _draw(axes, grid, panel, shade)
         if k == 0:
             _compass(axes, grid)
             _axis_labels(axes, grid)
-        drawn.append(axes)
-    _legend(figure, shade is not None)
-    return drawn
+            if reference is not None:
+                axes.plot(*reference, **REFERENCE_MARK)
+    _legend(figure, panels, shaded=shade is not None, marked=reference is not None)
 
 
 def plot_velocity(
@@ -489,7 +527,7 @@ def plot_velocity(
     """
     panels = [
         _rate_map(velocity["velocity"], "Velocity toward the satellite", signed=True),
-        _rate_map(velocity["velocity_error"], "Standard error of velocity", signed=False),
+        _rate_map(velocity["velocity_error"], "Standard error of velocity"),
     ]
     if "temporal_coherence" in velocity:
         panels.append(_share_map(velocity["temporal_coherence"], "Temporal coherence"))
@@ -502,11 +540,10 @@ def plot_velocity(
     columns = 3 if len(panels) > 3 else 2
     rows = -(-(len(panels) + 1) // columns)
     with _figure(path, _size(grid, rows, columns), title, provenance) as figure:
-        drawn = _maps(figure, panels, grid, height, rows, columns)
-        if reference is not None:
-            drawn[0].plot(*reference, "^", ms=6, mfc="white", mec="black", label="reference")
-            drawn[0].legend(loc="upper left", fontsize=7, frameon=True, framealpha=0.8)
-        _histogram(figure.add_subplot(rows, columns, rows * columns), velocity, stable_ground)
+        _maps(figure, panels, grid, height, rows, columns, reference)
+        axes = figure.add_subplot(rows, columns, len(panels) + 1)
+        _histogram(axes, velocity, stable_ground)
+        axes.set_box_aspect(_shape(grid))
 
 
 def _histogram(axes: Axes, velocity: xr.Dataset, stable_ground: xr.DataArray | None) -> None:
@@ -515,7 +552,8 @@ def _histogram(axes: Axes, velocity: xr.Dataset, stable_ground: xr.DataArray | N
     if stable_ground is not None:
         observed &= stable_ground.transpose(*MAP).values.astype(bool)
     name = "All observed ground" if stable_ground is None else "Stable ground"
-    axes.set_title(f"{name} ({int(observed.sum()):,} pixels)".replace(",", "\u202f"))
+    count = f"{name}: {int(observed.sum()):_} pixels".replace("_", "\u202f")
+    axes.set_title(count)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_ylabel("Share of pixels (%)")
     if not observed.any():
@@ -525,8 +563,11 @@ def _histogram(axes: Axes, velocity: xr.Dataset, stable_ground: xr.DataArray | N
     sample = values[observed].astype(np.float64)
     middle = float(np.median(sample))
     spread = 1.4826 * float(np.median(np.abs(sample - middle)))
-    low, high = (float(v) for v in np.percentile(sample, [0.5, 99.5]))
-    factor, unit = _rate_unit(max(abs(low), abs(high)))
+    # The middle counts: what moves among the sample must not squeeze it into one bar.
+    low = max(float(sample.min()), middle - 6.0 * spread)
+    high = min(float(sample.max()), middle + 6.0 * spread)
+    unit = _rate_unit(max(abs(low), abs(high)))
+    factor = RATE_UNITS[unit]
     weight = np.full(sample.size, 100.0 / sample.size)
     bins = (np.linspace(low, max(high, low + 1e-6), 41) * factor).tolist()
     axes.hist(sample * factor, bins=bins, weights=weight, color="0.55")
@@ -535,11 +576,11 @@ def _histogram(axes: Axes, velocity: xr.Dataset, stable_ground: xr.DataArray | N
         (middle - spread) * factor, (middle + spread) * factor, color="C0", alpha=0.2, lw=0
     )
     axes.set_xlabel(f"Velocity ({unit})")
-    axes.text(
-        0.98, 0.97,
-        f"median {middle * factor:.3g}\nNMAD {spread * factor:.3g} {unit}",
-        ha="right", va="top", transform=axes.transAxes,
-    )  # fmt: skip
+    axes.set_title(f"{count}\nmedian {_signed(middle * factor)}, NMAD {spread * factor:.3g} {unit}")
+
+
+def _signed(value: float) -> str:
+    return f"{value:.3g}".replace("-", "\u2212")
 
 
 def plot_closure(
@@ -555,12 +596,13 @@ def plot_closure(
 
     ``cycles`` holds ``closure_count_before`` and ``closure_count`` (y, x), drawn to one scale.
     """
-    names = {"closure_count_before": "before correction", "closure_count": "after correction"}
+    names = {"closure_count_before": "Before correction", "closure_count": "After correction"}
     both = xr.concat([cycles[name] for name in names], dim="when")
     panels = []
-    for (name, when), share in zip(names.items(), (both > 0).mean(MAP).values, strict=True):
-        scale = _count_map(both, "", "triplets")
-        text = f"Triplets that do not close, {when}: {_percent(100.0 * float(share))} of pixels"
+    scale = _count_map(both, "", "triplets that do not close")
+    open_share = (both > 0).where(both.notnull()).mean(MAP).values
+    for (name, when), share in zip(names.items(), open_share, strict=True):
+        text = f"{when}: {_percent(100.0 * float(share))} of pixels"
         panels.append(
             _Map(cycles[name], text, scale.label, scale.cmap, scale.norm, scale.extend, scale.ticks)
         )
@@ -619,12 +661,12 @@ def plot_series(
         path, (size[0] + 4.2, max(size[1], 1.6 * rows + 0.6)), title, provenance
     ) as figure:
         cells = figure.add_gridspec(rows, 2, width_ratios=[1.0, 1.1])
-        axes = figure.add_subplot(cells[:, 0])
+        axes = figure.add_subplot(cells[:, 0], anchor="N")
         panel = _rate_map(velocity["velocity"], "Velocity toward the satellite", signed=True)
         _draw(axes, grid, panel, None if height is None else _hillshade(height, grid))
         _compass(axes, grid)
         _axis_labels(axes, grid)
-        _legend(figure, height is not None)
+        _legend(figure, [panel], shaded=height is not None)
         below = None
         for k, (name, point) in enumerate(chosen.items()):
             colour = f"C{k}"
@@ -655,8 +697,14 @@ def _draw_series(
     axes.plot(dates[valid], 1000.0 * d[valid], "o", ms=3, color=colour)
     text = f"{name}: not observed"
     if math.isfinite(rate) and valid.sum() > 2:
-        factor, unit = _rate_unit(abs(rate))
-        text = f"{name}: {rate * factor:.3g} ± {1.96 * error * factor:.2g} {unit} (95 %)"
+        unit = _rate_unit(abs(rate))
+        factor = RATE_UNITS[unit]
+        rest = not np.any(d[valid])
+        text = (
+            f"{name}: zero by definition"
+            if rest
+            else f"{name}: {_signed(rate * factor)} ± {1.96 * error * factor:.2g} {unit} (95 %)"
+        )
         middle = t[valid].mean()
         level = (d[valid] - rate * (t[valid] - middle)).mean()
         scatter = np.sum((d[valid] - level - rate * (t[valid] - middle)) ** 2) / (valid.sum() - 2)
@@ -668,6 +716,8 @@ def _draw_series(
         axes.plot(dates, 1e3 * line, color=colour, lw=1.0)
     axes.set_title(text)
     axes.set_ylabel("Displacement (mm)")
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, -1.0), max(high, 1.0))  # a reference at rest is a line, not noise
     axes.axhline(0.0, color="0.8", lw=0.6, zorder=0)
     axes.spines[["top", "right"]].set_visible(False)
     _date_ticks(axes)
@@ -691,11 +741,11 @@ def plot_downslope(
 
     panels = [
         _class_map(downslope["velocity"]),
-        _rate_map(downslope["velocity_error"], "Standard error of velocity", signed=False),
+        _rate_map(downslope["velocity_error"], "Standard error of velocity", unit="cm/yr"),
         _Map(
             downslope["sensitivity"],
             "Line-of-sight share of downslope motion",
-            "1",
+            "",
             mpl.colormaps["PuOr"],
             Normalize(-1.0, 1.0),
         ),
@@ -735,7 +785,7 @@ def plot_corrections(
         for row, share in enumerate(removed):
             scatter = 1000.0 * np.sqrt([before[row], after[row]])
             axes.annotate(
-                f"{share:.0f} %  ({scatter[0]:.1f} to {scatter[1]:.1f} mm)",
+                f"{_signed(round(share))} %  ({scatter[0]:.1f} to {scatter[1]:.1f} mm)",
                 (max(share, 0.0), row), (4, 0), textcoords="offset points", va="center", fontsize=7,
             )  # fmt: skip
         axes.set_yticks(rows, [n.replace("_", " ") for n in names])
@@ -749,4 +799,4 @@ def plot_corrections(
         )
         axes.spines[["top", "right"]].set_visible(False)
         if not applied.all():
-            axes.legend(loc="lower right", fontsize=7)
+            figure.legend(loc="outside lower center", ncols=2)
