@@ -103,7 +103,7 @@ def test_the_shipped_regions_are_valid(data_folder, monkeypatch):
         ("inversion: {weigthing: uniform}", r"inversion.weigthing is unknown; .* 'weighting'"),
         ("netwerk: {}", "netwerk is unknown; did you mean 'network'"),
         ("inversion: {min_pairs: 0}", r"inversion.min_pairs is 0; needed: at least 1 \[pair\]"),
-        ("velocity: {model: linaer}", "needed: one of 'linear', .* did you mean 'linear'"),
+        ("velocity: {terms: [anual]}", "needed: one of 'annual', .* did you mean 'annual'"),
         ("grid: {spacing_m: forty}", "grid.spacing_m is 'forty'; needed: a number"),
         ("period: [2021-01-01, 2020-01-01]", "period is .* the first must be below the second"),
         ("period: [2021-01-01]", "period is .* needed: at least 2 values"),

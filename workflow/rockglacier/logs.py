@@ -7,13 +7,19 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import TypeVar
+
+from rockglacier.errors import RockGlacierError
 
 T = TypeVar("T")
 
 
 def start(log_file: str | Path | None) -> logging.Logger:
-    """Send the library's messages to ``log_file`` and to standard error; return its logger."""
+    """Send the library's messages to ``log_file`` and to standard error; return its logger.
+
+    An error that ends the job goes there too, without a traceback where its message says it all.
+    """
     logger = logging.getLogger("rockglacier")
     logger.setLevel(logging.INFO)
     logger.handlers.clear()
@@ -26,6 +32,14 @@ def start(log_file: str | Path | None) -> logging.Logger:
         logger.addHandler(handler)
     logging.captureWarnings(True)
     logger.propagate = False
+
+    def report(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        expected = isinstance(error, RockGlacierError)
+        logger.error("%s", error, exc_info=None if expected else (kind, error, trace))
+
+    sys.excepthook = report
     return logger
 
 

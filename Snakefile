@@ -1,0 +1,29 @@
+"""From interferogram stacks to velocity: what is made, and where to read how."""
+
+import sys
+from pathlib import Path
+
+
+configfile: Path(workflow.basedir) / "config" / "config.yaml"
+
+
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/grid.smk"
+include: "workflow/rules/stack.smk"
+include: "workflow/rules/network.smk"
+include: "workflow/rules/velocity.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/products.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    default_target: True
+    input:
+        collect("<results>/{region}/summary.json", region=REGIONS),

@@ -1,0 +1,27 @@
+"""Velocity along the slope from every track of a region."""
+
+from rockglacier import downslope, io, logs, provenance
+from rockglacier.grid import Grid
+
+if __name__ == "__main__":
+    logs.start(snakemake.log[0])
+    grid = Grid.load(snakemake.input.grid)
+    tracks = {
+        name: (io.read_raster(velocity), io.read_raster(sight))
+        for name, velocity, sight in zip(
+            snakemake.params.tracks, snakemake.input.velocity, snakemake.input.sight, strict=True
+        )
+    }
+    io.write_raster(
+        downslope.downslope_velocity(
+            tracks,
+            io.open_dataset(snakemake.input.terrain),
+            grid,
+            min_sensitivity=snakemake.params.min_sensitivity,
+        ),
+        snakemake.output.velocity,
+        grid=grid,
+        provenance=provenance.record(
+            parameters=dict(snakemake.params.items()), sources=snakemake.input
+        ),
+    )

@@ -1,0 +1,58 @@
+"""Maps of the region, figures and key figures."""
+
+
+rule project_downslope:
+    input:
+        grid="<results>/{region}/grid.json",
+        terrain="<results>/{region}/terrain.zarr",
+        velocity=every_track("velocity.tif"),
+        sight=every_track("line_of_sight.tif"),
+    output:
+        velocity="<results>/{region}/velocity.tif",
+    log:
+        "<results>/{region}/logs/project_downslope.log",
+    benchmark:
+        "<results>/{region}/benchmarks/project_downslope.tsv"
+    group:
+        "products"
+    conda:
+        "../../envs/insar.yaml"
+    resources:
+        mem_mb=megabytes(1000, 50),
+        runtime=minutes(5, 2),
+    params:
+        tracks=lambda wildcards: list(REGIONS[wildcards.region]["tracks"]),
+        min_sensitivity=setting("downslope/min_sensitivity"),
+        code=digest("downslope"),
+    message:
+        "{wildcards.region}: downslope velocity"
+    script:
+        "../../scripts/project_downslope.py"
+
+
+rule summarise:
+    input:
+        velocity="<results>/{region}/velocity.tif",
+        tracks=every_track("velocity.tif"),
+        corrections=every_track("corrections.json"),
+        figures=figures_of,
+    output:
+        summary="<results>/{region}/summary.json",
+    log:
+        "<results>/{region}/logs/summarise.log",
+    benchmark:
+        "<results>/{region}/benchmarks/summarise.tsv"
+    group:
+        "products"
+    conda:
+        "../../envs/insar.yaml"
+    resources:
+        mem_mb=megabytes(500, 20),
+        runtime=minutes(5, 1),
+    params:
+        name=setting("name"),
+        code=digest("io"),
+    message:
+        "{wildcards.region}: key figures"
+    script:
+        "../../scripts/summarise.py"
