@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,18 @@ from rockglacier.errors import DimensionError
 
 if TYPE_CHECKING:
     from affine import Affine
+    from rasterio import DatasetReader
 
 METRES_PER_DEGREE = 111_195.0  # of latitude, sphere of radius 6371.0 km
+
+
+@cache
+def _crs_name(wkt: str) -> str:
+    """``EPSG:<code>`` where there is one, else WKT; asking PROJ for it takes milliseconds."""
+    from rasterio.crs import CRS
+
+    epsg = CRS.from_wkt(wkt).to_epsg()
+    return f"EPSG:{epsg}" if epsg else wkt
 
 
 @dataclass(frozen=True)
@@ -156,25 +167,21 @@ class Grid:
         import rasterio
 
         with rasterio.open(path) as source:
-            t, crs = source.transform, source.crs
-            if crs is None:
-                raise DimensionError(
-                    f"{path} states no CRS; set it (gdal_edit.py -a_srs) and run again."
-                )
-            if t.b or t.d or t.e > 0:
-                raise DimensionError(
-                    f"{path} is not north-up (transform {tuple(t)[:6]}); warp it first."
-                )
-            epsg = crs.to_epsg()
-            return cls(
-                f"EPSG:{epsg}" if epsg else crs.to_wkt(),
-                t.c,
-                t.f,
-                t.a,
-                -t.e,
-                source.width,
-                source.height,
+            return cls.of(source)
+
+    @classmethod
+    def of(cls, source: DatasetReader) -> Grid:
+        """The grid of an open raster; DimensionError as :meth:`from_raster`."""
+        t, crs = source.transform, source.crs
+        if crs is None:
+            raise DimensionError(
+                f"{source.name} states no CRS; set it (gdal_edit.py -a_srs) and run again."
             )
+        if t.b or t.d or t.e > 0:
+            raise DimensionError(
+                f"{source.name} is not north-up (transform {tuple(t)[:6]}); warp it first."
+            )
+        return cls(_crs_name(crs.to_wkt()), t.c, t.f, t.a, -t.e, source.width, source.height)
 
     @classmethod
     def over(

@@ -1,0 +1,1 @@
+"""Stacks that others made: one module a format, one shape for all of them."""

@@ -1,0 +1,286 @@
+"""MintPy's ``inputs/ifgramStack.h5`` with ``geometryGeo.h5`` or ``geometryRadar.h5`` beside it.
+
+Sign: MintPy turns every processor's phase into reference - secondary order with displacement =
+-phase wavelength / 4 pi (``ifgram_inversion``; ``prep_aria`` negates), as in this project: phase is
+taken as it is. Wavelength: attribute ``WAVELENGTH``. Worked example: ground that moved 10 mm
+away shows +2.2656 rad at 55.466 mm. Phase 0 is MintPy's fill. Dates and baselines are the datasets
+``date`` and ``bperp``; pairs with ``dropIfgram`` false were dropped in MintPy and stay so.
+Angles (deg): ``incidenceAngle`` from the vertical, ``azimuthAngle`` of the vector ground to
+satellite, anticlockwise from north; ``shadowMask`` 0 where neither layover nor shadow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from rockglacier.errors import SceneError
+from rockglacier.grid import Grid
+from rockglacier.readers.geometry import azimuth_of, from_azimuth, geometry_dataset
+from rockglacier.readers.rasters import cleaned
+from rockglacier.readers.stack import (
+    SENTINEL1_LOOKS_PER_INDEPENDENT_LOOK,
+    FlawedPair,
+    Pair,
+    Rejected,
+    Stack,
+    Window,
+    day,
+    screen,
+)
+
+LAYERS = {"phase": "unwrapPhase", "coherence": "coherence", "component": "connectComponent"}
+GEOMETRY_FILES = ("geometryGeo.h5", "geometryRadar.h5")
+CACHE_BYTES = 256_000_000  # h5py's chunks cross pairs: keep them until the next pair is read
+
+
+def hdf5_file(path: Path, **options: Any) -> Any:
+    """The open HDF5 file ``path``; SceneError where it cannot be read."""
+    import h5py
+
+    try:
+        return h5py.File(path, "r", **options)
+    except OSError as error:
+        raise SceneError(
+            f"{path} cannot be read ({' '.join(str(error).split())}); a whole HDF5 file is needed: "
+            "check the path, or make the file again."
+        ) from error
+
+
+def text(value: Any) -> str:
+    """An HDF5 attribute or element as text."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def map_grid(attrs: Mapping[str, str], shape: tuple[int, int], path: Path) -> Grid | None:
+    """The map grid that MintPy's attributes state; None in radar geometry."""
+    if "X_FIRST" not in attrs or "Y_FIRST" not in attrs:
+        return None
+    if "EPSG" in attrs:
+        crs = f"EPSG:{int(float(attrs['EPSG']))}"
+    elif attrs.get("X_UNIT", "degrees").lower().startswith("deg"):
+        crs = "EPSG:4326"
+    elif "UTM_ZONE" in attrs:
+        zone = attrs["UTM_ZONE"].strip()
+        crs = f"EPSG:{(32700 if zone[-1:].upper() == 'S' else 32600) + int(zone.rstrip('NSns'))}"
+    else:
+        raise SceneError(
+            f"{path}: X_UNIT is {attrs.get('X_UNIT')!r} but neither EPSG nor UTM_ZONE is stated; "
+            "add the attribute EPSG to the file."
+        )
+    dx, dy = float(attrs["X_STEP"]), -float(attrs["Y_STEP"])
+    return Grid(crs, float(attrs["X_FIRST"]), float(attrs["Y_FIRST"]), dx, dy, shape[1], shape[0])
+
+
+def open_mintpy(path: str | Path, *, geometry: str | Path | None = None) -> MintpyStack:
+    """Open ``ifgramStack.h5`` and the geometry file beside it (or ``geometry``).
+
+    SceneError where the file is not such a stack, or lies in radar geometry without latitude and
+    longitude.
+    """
+    file = Path(path)
+    if file.is_dir():
+        file = next(
+            (
+                p
+                for p in (file / "ifgramStack.h5", file / "inputs" / "ifgramStack.h5")
+                if p.is_file()
+            ),
+            file / "ifgramStack.h5",
+        )
+    with hdf5_file(file) as source:
+        missing = [n for n in ("unwrapPhase", "date") if n not in source]
+        attrs = {str(k): text(v) for k, v in source.attrs.items()}
+        if missing or "WAVELENGTH" not in attrs:
+            raise SceneError(
+                f"{file} lacks {', '.join(missing) or 'the attribute WAVELENGTH'}; MintPy's "
+                "ifgramStack.h5 with unwrapPhase and date is needed: load the stack again."
+            )
+        shape = source["unwrapPhase"].shape
+        dates = [[text(d) for d in row] for row in source["date"][:]]
+        count = len(dates)
+        baselines = source["bperp"][:] if "bperp" in source else np.full(count, np.nan)
+        used = source["dropIfgram"][:] if "dropIfgram" in source else np.ones(count, bool)
+        layers = tuple(n for n, variable in LAYERS.items() if variable in source)
+    candidates, rejected = [], []
+    for k in range(count):
+        pair = Pair(
+            day(dates[k][0]),
+            day(dates[k][1]),
+            f"{file}[{k}]",
+            float(baselines[k]),
+            {"index": str(k)},
+        )
+        if used[k]:
+            candidates.append(pair)
+        else:
+            flaw = FlawedPair(
+                pair.path,
+                "dropped in MintPy",
+                found="dropIfgram is false",
+                needed="true",
+                remedy="reset it with modify_network.py --reset if the pair is good",
+            )
+            rejected.append(Rejected(pair.name, flaw))
+    kept, undated = screen(candidates)
+    grid = map_grid(attrs, shape[1:], file)
+    beside = [Path(geometry)] if geometry else [file.with_name(n) for n in GEOMETRY_FILES]
+    if grid is None and geometry is None:
+        beside.reverse()
+    found = next((p for p in beside if p.is_file()), None)
+    if geometry and found is None:
+        raise SceneError(f"{geometry} does not exist; correct geometry or leave it out.")
+    if grid is None:
+        _require_lookup(file, found)
+    return MintpyStack(file, found, layers, attrs, kept, [*rejected, *undated], shape[1:], grid)
+
+
+def _require_lookup(file: Path, geometry: Path | None) -> None:
+    if geometry is not None:
+        with hdf5_file(geometry) as source:
+            if "latitude" in source and "longitude" in source:
+                return
+    raise SceneError(
+        f"{file} lies in radar geometry, and {geometry or 'no geometry file beside it'} gives no "
+        "latitude and longitude; geometryRadar.h5 with both is needed: load it with "
+        "mintpy.load.lookupYFile and lookupXFile, or geocode the stack."
+    )
+
+
+class MintpyStack(Stack):
+    """Pairs of one ``ifgramStack.h5``."""
+
+    source = "mintpy"
+
+    def __init__(
+        self,
+        file: Path,
+        geometry_file: Path | None,
+        layers: tuple[str, ...],
+        attrs: Mapping[str, str],
+        pairs: list[Pair],
+        rejected: list[Rejected],
+        shape: tuple[int, int],
+        grid: Grid | None,
+    ) -> None:
+        super().__init__(
+            pairs,
+            rejected,
+            wavelength_m=float(attrs["WAVELENGTH"]),
+            looks=_looks(attrs),
+            native_grid=grid,
+            shape=shape,
+        )
+        self._file, self._geometry_file = file, geometry_file
+        self._layers, self._attrs = layers, attrs
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers that the file holds."""
+        return self._layers
+
+    @cached_property
+    def _open(self) -> Any:
+        return hdf5_file(self._file, rdcc_nbytes=CACHE_BYTES, rdcc_nslots=20_011)
+
+    def read(self, index: int, window: Window | None = None) -> xr.Dataset:
+        """Read the layers of one pair."""
+        pair = self._pairs[index]
+        where = window or self.whole
+        k = int(pair.files["index"])
+        try:
+            layers = {
+                name: _part(self._open[LAYERS[name]], where, self.shape, k) for name in self.layers
+            }
+        except OSError as error:
+            raise FlawedPair(
+                pair.path,
+                "unreadable",
+                found=" ".join(str(error).split()),
+                needed="a whole file",
+                remedy="make the file again",
+            ) from error
+        return cleaned(layers, zero_is_missing=True)
+
+    def lookup(self) -> xr.Dataset:
+        """Latitude and longitude of ``geometryRadar.h5``."""
+        maps = self._maps(("latitude", "longitude"), self.whole)
+        outside = (maps["latitude"] == 0.0) & (maps["longitude"] == 0.0)
+        return xr.Dataset({n: (("y", "x"), np.where(outside, np.nan, v)) for n, v in maps.items()})
+
+    def geometry(self, window: Window | None = None) -> xr.Dataset:
+        """Height and line of sight of the geometry file, as far as it has them."""
+        names = ("height", "incidenceAngle", "azimuthAngle", "shadowMask", "slantRangeDistance")
+        found = self._maps(names, window or self.whole)
+        heading = _number(self._attrs, "HEADING")
+        maps: dict[str, np.ndarray] = {}
+        if "height" in found:
+            maps["height"] = found["height"].astype(np.float32)
+        if "incidenceAngle" in found and ("azimuthAngle" in found or heading is not None):
+            incidence = found["incidenceAngle"]
+            azimuth = found.get("azimuthAngle")
+            if azimuth is None:
+                azimuth = np.full_like(incidence, azimuth_of(heading or 0.0))
+            maps |= from_azimuth(incidence, azimuth)
+        if "shadowMask" in found:
+            maps["observable"] = (found["shadowMask"] == 0).astype(np.uint8)
+        ranges = found.get("slantRangeDistance")
+        return geometry_dataset(
+            maps,
+            incidence_deg=_number(self._attrs, "CENTER_INCIDENCE_ANGLE"),
+            heading_deg=heading,
+            slant_range_m=_number(self._attrs, "STARTING_RANGE")
+            if ranges is None or not (ranges > 0).any()
+            else float(np.median(ranges[ranges > 0])),
+        )
+
+    def _maps(self, names: tuple[str, ...], window: Window) -> dict[str, np.ndarray]:
+        if self._geometry_file is None:
+            return {}
+        with hdf5_file(self._geometry_file) as source:
+            present = [n for n in names if n in source]
+            for name in present:
+                if source[name].shape != self.shape:
+                    raise SceneError(
+                        f"{self._geometry_file}: {name} has shape {source[name].shape} but the "
+                        f"stack has {self.shape}; load both with the same subset and looks."
+                    )
+            return {n: _part(source[n], window, self.shape) for n in present}
+
+
+def _part(dataset: Any, window: Window, shape: tuple[int, int], *leading: int) -> np.ndarray:
+    """``window`` of an HDF5 dataset (..., y, x); beyond its edges NaN, or 0 for integers."""
+    r0, r1 = max(window.top, 0), min(window.bottom, shape[0])
+    c0, c1 = max(window.left, 0), min(window.right, shape[1])
+    kind = dataset.dtype
+    out = np.full(window.shape, np.nan if kind.kind == "f" else 0, kind)
+    if r0 < r1 and c0 < c1:
+        top, left = r0 - window.top, c0 - window.left
+        out[top : top + r1 - r0, left : left + c1 - c0] = dataset[
+            (*leading, slice(r0, r1), slice(c0, c1))
+        ]
+    return out
+
+
+def _number(attrs: Mapping[str, str], key: str) -> float | None:
+    try:
+        value = float(attrs[key])
+    except (KeyError, ValueError):
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _looks(attrs: Mapping[str, str]) -> float | None:
+    stated = _number(attrs, "NCORRLOOKS")
+    if stated:
+        return stated
+    looks = [_number(attrs, key) for key in ("ALOOKS", "RLOOKS")]
+    if None in looks or "sen" not in attrs.get("PLATFORM", "").lower():
+        return None
+    return math.prod(x or 1.0 for x in looks) / SENTINEL1_LOOKS_PER_INDEPENDENT_LOOK
