@@ -163,7 +163,7 @@ def _region(region: Settings, path: Path, defaults: Settings) -> Settings:
         _validate({"source": source} if "source" in track else {}, _source_schema(), where, key)
         needed = track_schema(source)
         _validate(track, needed, where, key)
-        given = {k: p.get("default") for k, p in needed["properties"].items()} | track
+        given = {k: p["default"] for k, p in needed["properties"].items() if "default" in p} | track
         tracks[name] = _resolve(given, needed, path, key)
     found = _resolve(merged, schema("settings"), path, "")
     return {"name": region["name"], "file": where, "tracks": tracks, **found}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -162,6 +163,13 @@ class Grid:
         return cls(**json.loads(Path(path).read_text()))
 
     @classmethod
+    def from_coords(cls, array: xr.DataArray | xr.Dataset, crs: str) -> Grid:
+        """The grid that the coordinates of ``array`` (pixel centres) lie on."""
+        x, y = array[X].values, array[Y].values
+        dx, dy = float(x[1] - x[0]), float(y[0] - y[1])
+        return cls(crs, float(x[0]) - dx / 2, float(y[0]) + dy / 2, dx, dy, x.size, y.size)
+
+    @classmethod
     def from_raster(cls, path: str | Path) -> Grid:
         """The grid of a north-up raster; DimensionError if it is rotated or has no CRS."""
         import rasterio
@@ -207,3 +215,55 @@ class Grid:
         width = math.ceil((right - left) / spacing_m)
         height = math.ceil((top - bottom) / spacing_m)
         return cls(crs, left, top, spacing_m, spacing_m, width, height)
+
+    def crop(self, lonlat: tuple[float, float, float, float]) -> Grid:
+        """The part of this grid over ``lonlat`` (west, south, east, north; degrees), whole pixels.
+
+        DimensionError where they do not overlap.
+        """
+        from rasterio.warp import transform_bounds
+
+        left, bottom, right, top = transform_bounds("EPSG:4326", self.crs, *lonlat, densify_pts=21)
+        first = max(0, math.floor((left - self.west) / self.dx))
+        last = min(self.width, math.ceil((right - self.west) / self.dx))
+        upper = max(0, math.floor((self.north - top) / self.dy))
+        lower = min(self.height, math.ceil((self.north - bottom) / self.dy))
+        if first >= last or upper >= lower:
+            raise DimensionError(
+                f"The area {list(lonlat)} does not touch the sources, which cover {self.bounds} in "
+                f"{self.crs}; correct area (west, south, east, north in degrees)."
+            )
+        return replace(
+            self,
+            west=self.west + first * self.dx,
+            north=self.north - upper * self.dy,
+            width=last - first,
+            height=lower - upper,
+        )
+
+
+def region_grid(
+    sources: Sequence[tuple[Grid | None, tuple[float, float, float, float]]],
+    *,
+    area: Sequence[float] | None = None,
+    crs: str | None = None,
+    spacing_m: float = 40.0,
+) -> Grid:
+    """The grid of a region whose ``sources`` lie on a grid (None: in radar geometry) and extent.
+
+    Extents and ``area`` are (west, south, east, north) in degrees. Where all sources share one
+    grid the region stays on it, cropped to ``area``; else, or with ``crs``, a grid of ``spacing_m``
+    is made over the area or, without it, over all that the sources cover.
+    """
+    natives = {native for native, _ in sources}
+    native = natives.pop() if len(natives) == 1 else None
+    if native is not None and crs is None:
+        return native if area is None else native.crop((area[0], area[1], area[2], area[3]))
+    extents = [extent for _, extent in sources]
+    west, south, east, north = area or (
+        min(e[0] for e in extents),
+        min(e[1] for e in extents),
+        max(e[2] for e in extents),
+        max(e[3] for e in extents),
+    )
+    return Grid.over((west, south, east, north), spacing_m, crs)

@@ -85,6 +85,12 @@ def is_displacement(wildcards):
     return keys["source"] == "displacement"
 
 
+def reader_digest(wildcards):
+    """Digest of the code that reads the track; other readers do not count."""
+    keys = REGIONS[wildcards.region]["tracks"][wildcards.track]
+    return digest("readers.assemble", "readers.catalogue", f"readers.{keys['source']}")
+
+
 def title_of(wildcards):
     """The region's name, and the track."""
     return f"{REGIONS[wildcards.region]['name']} · {wildcards.track}"

@@ -26,7 +26,7 @@ rule read_stack:
         track=setting("tracks/{track}"),
         period=setting("period"),
         on_bad_input=setting("on_bad_input"),
-        code="x",
+        code=reader_digest,
     message:
         "{wildcards.region}/{wildcards.track}: reading the stack"
     script:
@@ -84,7 +84,7 @@ rule read_displacement:
     params:
         track=setting("tracks/{track}"),
         period=setting("period"),
-        code="x",
+        code=reader_digest,
     message:
         "{wildcards.region}/{wildcards.track}: reading the displacement series"
     script:

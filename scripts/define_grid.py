@@ -1,0 +1,29 @@
+"""The grid of a region, from where its tracks lie."""
+
+from rockglacier import logs, simulation
+from rockglacier.grid import Grid, region_grid
+from rockglacier.readers.catalogue import open_stack
+from rockglacier.readers.displacement import open_displacement
+from rockglacier.readers.stack import lonlat_bounds
+
+
+def place(source, **keys):
+    """Grid and extent of one track."""
+    if source == "simulated":
+        simulated = simulation.simulate_stack(**keys)
+        grid = Grid.from_coords(simulated, simulated.attrs["crs"])
+        return grid, lonlat_bounds(grid)
+    opened = open_displacement(**keys) if source == "displacement" else open_stack(source, **keys)
+    return opened.native_grid, opened.lonlat_bounds
+
+
+if __name__ == "__main__":
+    logger = logs.start(snakemake.log[0])
+    grid = region_grid(
+        [place(**track) for track in snakemake.params.tracks.values()],
+        area=snakemake.params.area,
+        crs=snakemake.params.crs,
+        spacing_m=snakemake.params.spacing_m,
+    )
+    grid.save(snakemake.output.grid)
+    logger.info("%d x %d pixels of %g in %s", grid.height, grid.width, grid.dx, grid.crs)
