@@ -158,7 +158,7 @@ def simulate_stack(
         if delay is not None
         else da.zeros((_DATES, *shape), dtype=np.float32, chunks=(1, *shape)),
     )
-    return _describe_stack(dataset.assign(truth).assign(_geometry(relief)))
+    return _describe_stack(dataset.assign(truth).assign(geometry(relief)))
 
 
 def _describe_stack(dataset: xr.Dataset) -> xr.Dataset:
@@ -232,7 +232,7 @@ def fractal_relief(grid: Grid, rng: np.random.Generator) -> xr.DataArray:
     return describe(heights, "height", "height", "m")
 
 
-def _geometry(relief: xr.DataArray) -> xr.Dataset:
+def geometry(relief: xr.DataArray) -> xr.Dataset:
     """Line of sight of an ascending, right-looking radar, and the heights."""
     incidence = xr.full_like(relief, INCIDENCE_DEG, dtype=np.float32)
     name, long_name = "incidence_angle", "incidence angle from the vertical"
@@ -246,7 +246,7 @@ def downslope_azimuth(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Azimuth of steepest descent (rad) and the line of sight's share of motion along it."""
     ground = terrain(relief, grid, smooth_m=smooth_m)
-    share = sensitivity(_geometry(relief), ground["slope"], ground["aspect"])
+    share = sensitivity(geometry(relief), ground["slope"], ground["aspect"])
     return np.radians(ground["aspect"].values), share.values
 
 
