@@ -24,12 +24,13 @@ METRES_PER_DEGREE = 111_195.0  # of latitude, sphere of radius 6371.0 km
 
 
 @cache
-def _crs_name(wkt: str) -> str:
-    """``EPSG:<code>`` where there is one, else WKT; asking PROJ for it takes milliseconds."""
+def crs_name(crs: str) -> str:
+    """``EPSG:<code>`` of a CRS where there is one, else WKT; PROJ takes milliseconds to tell."""
     from rasterio.crs import CRS
 
-    epsg = CRS.from_wkt(wkt).to_epsg()
-    return f"EPSG:{epsg}" if epsg else wkt
+    known = CRS.from_user_input(int(crs) if crs.isdigit() else crs)
+    epsg = known.to_epsg()
+    return f"EPSG:{epsg}" if epsg else str(known.to_wkt())
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ class Grid:
             raise DimensionError(
                 f"{source.name} is not north-up (transform {tuple(t)[:6]}); warp it first."
             )
-        return cls(_crs_name(crs.to_wkt()), t.c, t.f, t.a, -t.e, source.width, source.height)
+        return cls(crs_name(crs.to_wkt()), t.c, t.f, t.a, -t.e, source.width, source.height)
 
     @classmethod
     def over(

@@ -21,7 +21,7 @@ from rockglacier.grid import Grid
 from rockglacier.logs import progress
 from rockglacier.network import require_connected
 from rockglacier.readers.placement import Placement, place
-from rockglacier.readers.stack import FlawedPair, Rejected, Stack
+from rockglacier.readers.stack import FlawedPair, Rejected, Source, Stack
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def assemble(
         kept = table.iloc[keep].reset_index(drop=True)
         require_network(kept, rejected, stack.source)
         if flaws:
-            _keep(partial, keep)
+            keep_layers(partial, keep)
     days = (kept.secondary - kept.reference).dt.days
     pairs = kept.assign(
         temporal_baseline_days=days,
@@ -107,7 +107,7 @@ def assemble(
 
 
 def write_geometry(
-    stack: Stack,
+    stack: Source,
     grid: Grid,
     path: str | Path,
     *,
@@ -355,7 +355,7 @@ def _too_rough(
     }
 
 
-def _keep(path: Path, keep: Sequence[int]) -> None:
+def keep_layers(path: Path, keep: Sequence[int]) -> None:
     """Close up the pairs ``keep`` of every array in the Zarr product ``path``."""
     import zarr
 

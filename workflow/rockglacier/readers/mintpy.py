@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from rockglacier.conventions import MAP
 from rockglacier.errors import SceneError
 from rockglacier.grid import Grid
 from rockglacier.readers.geometry import azimuth_of, from_azimuth, geometry_dataset
@@ -36,7 +37,6 @@ from rockglacier.readers.stack import (
 )
 
 LAYERS = {"phase": "unwrapPhase", "coherence": "coherence", "component": "connectComponent"}
-GEOMETRY_FILES = ("geometryGeo.h5", "geometryRadar.h5")
 CACHE_BYTES = 256_000_000  # h5py's chunks cross pairs: keep them until the next pair is read
 
 
@@ -130,24 +130,29 @@ def open_mintpy(path: str | Path, *, geometry: str | Path | None = None) -> Mint
             rejected.append(Rejected(pair.name, flaw))
     kept, undated = screen(candidates)
     grid = map_grid(attrs, shape[1:], file)
-    beside = [Path(geometry)] if geometry else [file.with_name(n) for n in GEOMETRY_FILES]
-    if grid is None and geometry is None:
-        beside.reverse()
-    found = next((p for p in beside if p.is_file()), None)
-    if geometry and found is None:
-        raise SceneError(f"{geometry} does not exist; correct geometry or leave it out.")
-    if grid is None:
-        _require_lookup(file, found)
+    found = find_geometry(file, grid, geometry)
     return MintpyStack(file, found, layers, attrs, kept, [*rejected, *undated], shape[1:], grid)
 
 
-def _require_lookup(file: Path, geometry: Path | None) -> None:
-    if geometry is not None:
-        with hdf5_file(geometry) as source:
+def find_geometry(file: Path, grid: Grid | None, given: str | Path | None) -> Path | None:
+    """The geometry file of ``file``: ``given``, or beside it or in ``inputs``; None for none.
+
+    SceneError where ``given`` does not exist, or a file in radar geometry (``grid`` None) finds no
+    latitude and longitude.
+    """
+    name = "geometryRadar.h5" if grid is None else "geometryGeo.h5"
+    places = [Path(given)] if given else [file.with_name(name), file.parent / "inputs" / name]
+    found = next((p for p in places if p.is_file()), None)
+    if given and found is None:
+        raise SceneError(f"{given} does not exist; correct geometry or leave it out.")
+    if grid is not None:
+        return found
+    if found is not None:
+        with hdf5_file(found) as source:
             if "latitude" in source and "longitude" in source:
-                return
+                return found
     raise SceneError(
-        f"{file} lies in radar geometry, and {geometry or 'no geometry file beside it'} gives no "
+        f"{file} lies in radar geometry, and {found or 'no geometry file beside it'} gives no "
         "latitude and longitude; geometryRadar.h5 with both is needed: load it with "
         "mintpy.load.lookupYFile and lookupXFile, or geocode the stack."
     )
@@ -196,7 +201,8 @@ class MintpyStack(Stack):
         k = int(pair.files["index"])
         try:
             layers = {
-                name: _part(self._open[LAYERS[name]], where, self.shape, k) for name in self.layers
+                name: hdf5_window(self._open[LAYERS[name]], where, self.shape, k)
+                for name in self.layers
             }
         except OSError as error:
             raise FlawedPair(
@@ -210,51 +216,68 @@ class MintpyStack(Stack):
 
     def lookup(self) -> xr.Dataset:
         """Latitude and longitude of ``geometryRadar.h5``."""
-        maps = self._maps(("latitude", "longitude"), self.whole)
-        outside = (maps["latitude"] == 0.0) & (maps["longitude"] == 0.0)
-        return xr.Dataset({n: (("y", "x"), np.where(outside, np.nan, v)) for n, v in maps.items()})
+        return read_lookup(self._geometry_file, self.shape)
 
     def geometry(self, window: Window | None = None) -> xr.Dataset:
         """Height and line of sight of the geometry file, as far as it has them."""
-        names = ("height", "incidenceAngle", "azimuthAngle", "shadowMask", "slantRangeDistance")
-        found = self._maps(names, window or self.whole)
-        heading = _number(self._attrs, "HEADING")
-        maps: dict[str, np.ndarray] = {}
-        if "height" in found:
-            maps["height"] = found["height"].astype(np.float32)
-        if "incidenceAngle" in found and ("azimuthAngle" in found or heading is not None):
-            incidence = found["incidenceAngle"]
-            azimuth = found.get("azimuthAngle")
-            if azimuth is None:
-                azimuth = np.full_like(incidence, azimuth_of(heading or 0.0))
-            maps |= from_azimuth(incidence, azimuth)
-        if "shadowMask" in found:
-            maps["observable"] = (found["shadowMask"] == 0).astype(np.uint8)
-        ranges = found.get("slantRangeDistance")
-        return geometry_dataset(
-            maps,
-            incidence_deg=_number(self._attrs, "CENTER_INCIDENCE_ANGLE"),
-            heading_deg=heading,
-            slant_range_m=_number(self._attrs, "STARTING_RANGE")
-            if ranges is None or not (ranges > 0).any()
-            else float(np.median(ranges[ranges > 0])),
+        return read_geometry_file(
+            self._geometry_file, self._attrs, self.shape, window or self.whole
         )
 
-    def _maps(self, names: tuple[str, ...], window: Window) -> dict[str, np.ndarray]:
-        if self._geometry_file is None:
-            return {}
-        with hdf5_file(self._geometry_file) as source:
-            present = [n for n in names if n in source]
-            for name in present:
-                if source[name].shape != self.shape:
-                    raise SceneError(
-                        f"{self._geometry_file}: {name} has shape {source[name].shape} but the "
-                        f"stack has {self.shape}; load both with the same subset and looks."
-                    )
-            return {n: _part(source[n], window, self.shape) for n in present}
+
+def read_lookup(file: Path | None, shape: tuple[int, int]) -> xr.Dataset:
+    """``latitude``, ``longitude`` (degrees, NaN where both are 0) of a geometry file."""
+    maps = _maps(file, shape, ("latitude", "longitude"), Window(0, shape[0], 0, shape[1]))
+    outside = (maps["latitude"] == 0.0) & (maps["longitude"] == 0.0)
+    return xr.Dataset({n: (MAP, np.where(outside, np.nan, v)) for n, v in maps.items()})
 
 
-def _part(dataset: Any, window: Window, shape: tuple[int, int], *leading: int) -> np.ndarray:
+def read_geometry_file(
+    file: Path | None, attrs: Mapping[str, str], shape: tuple[int, int], window: Window
+) -> xr.Dataset:
+    """What a geometry file and the attributes ``attrs`` say of ``geometry.zarr``."""
+    names = ("height", "incidenceAngle", "azimuthAngle", "shadowMask", "slantRangeDistance")
+    found = _maps(file, shape, names, window)
+    heading = number(attrs, "HEADING")
+    maps: dict[str, np.ndarray] = {}
+    if "height" in found:
+        maps["height"] = found["height"].astype(np.float32)
+    if "incidenceAngle" in found and ("azimuthAngle" in found or heading is not None):
+        incidence = found["incidenceAngle"]
+        azimuth = found.get("azimuthAngle")
+        if azimuth is None:
+            azimuth = np.full_like(incidence, azimuth_of(heading or 0.0))
+        maps |= from_azimuth(incidence, azimuth)
+    if "shadowMask" in found:
+        maps["observable"] = (found["shadowMask"] == 0).astype(np.uint8)
+    ranges = found.get("slantRangeDistance")
+    return geometry_dataset(
+        maps,
+        incidence_deg=number(attrs, "CENTER_INCIDENCE_ANGLE"),
+        heading_deg=heading,
+        slant_range_m=number(attrs, "STARTING_RANGE")
+        if ranges is None or not (ranges > 0).any()
+        else float(np.median(ranges[ranges > 0])),
+    )
+
+
+def _maps(
+    file: Path | None, shape: tuple[int, int], names: tuple[str, ...], window: Window
+) -> dict[str, np.ndarray]:
+    if file is None:
+        return {}
+    with hdf5_file(file) as source:
+        present = [n for n in names if n in source]
+        for name in present:
+            if source[name].shape != shape:
+                raise SceneError(
+                    f"{file}: {name} has shape {source[name].shape} but the stack has {shape}; "
+                    "load both with the same subset and looks."
+                )
+        return {n: hdf5_window(source[n], window, shape) for n in present}
+
+
+def hdf5_window(dataset: Any, window: Window, shape: tuple[int, int], *leading: int) -> np.ndarray:
     """``window`` of an HDF5 dataset (..., y, x); beyond its edges NaN, or 0 for integers."""
     r0, r1 = max(window.top, 0), min(window.bottom, shape[0])
     c0, c1 = max(window.left, 0), min(window.right, shape[1])
@@ -268,7 +291,7 @@ def _part(dataset: Any, window: Window, shape: tuple[int, int], *leading: int) -
     return out
 
 
-def _number(attrs: Mapping[str, str], key: str) -> float | None:
+def number(attrs: Mapping[str, str], key: str) -> float | None:
     try:
         value = float(attrs[key])
     except (KeyError, ValueError):
@@ -277,10 +300,10 @@ def _number(attrs: Mapping[str, str], key: str) -> float | None:
 
 
 def _looks(attrs: Mapping[str, str]) -> float | None:
-    stated = _number(attrs, "NCORRLOOKS")
+    stated = number(attrs, "NCORRLOOKS")
     if stated:
         return stated
-    looks = [_number(attrs, key) for key in ("ALOOKS", "RLOOKS")]
+    looks = [number(attrs, key) for key in ("ALOOKS", "RLOOKS")]
     if None in looks or "sen" not in attrs.get("PLATFORM", "").lower():
         return None
     return math.prod(x or 1.0 for x in looks) / SENTINEL1_LOOKS_PER_INDEPENDENT_LOOK

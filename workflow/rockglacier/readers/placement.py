@@ -13,7 +13,7 @@ from rockglacier.conventions import MAP
 from rockglacier.errors import SceneError
 from rockglacier.grid import Grid
 from rockglacier.readers.lattice import offset
-from rockglacier.readers.stack import Stack, Window
+from rockglacier.readers.stack import Source, Window
 
 # ASSUME: between grid nodes this far apart a map projection is straight to 0.01 pixel.
 NODE_PIXELS = 16
@@ -88,7 +88,7 @@ class Placement:
 
 
 @lru_cache(maxsize=1)
-def place(stack: Stack, grid: Grid) -> Placement:
+def place(stack: Source, grid: Grid) -> Placement:
     """Where the pixels of ``grid`` lie in ``stack``'s raster."""
     native = stack.native_grid
     if native is not None:

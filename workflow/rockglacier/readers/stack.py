@@ -82,24 +82,62 @@ class Pair:
         )
 
 
-class Stack(ABC):
+class Source(ABC):
+    """Anything that lies on a raster of its own and comes onto a region's grid.
+
+    Attributes
+    ----------
+    source
+        The reader's name.
+    native_grid
+        The map grid it lies on; None in radar geometry.
+    shape
+        Rows and columns of its own raster.
+    rejected
+        What was found but cannot be used.
+    """
+
+    source: str
+    native_grid: Grid | None
+    shape: tuple[int, int]
+    rejected: list[Rejected]
+
+    @property
+    def whole(self) -> Window:
+        """The window of the whole raster."""
+        return Window(0, self.shape[0], 0, self.shape[1])
+
+    @cached_property
+    def lonlat_bounds(self) -> tuple[float, float, float, float]:
+        """(west, south, east, north) in degrees."""
+        if self.native_grid is not None:
+            return lonlat_bounds(self.native_grid)
+        where = self.lookup()
+        west, east = float(where.longitude.min()), float(where.longitude.max())
+        return west, float(where.latitude.min()), east, float(where.latitude.max())
+
+    @abstractmethod
+    def geometry(self, window: Window | None = None) -> xr.Dataset:
+        """What the source says of ``geometry.zarr``, over ``window`` of its own raster."""
+
+    def lookup(self) -> xr.Dataset:
+        """``latitude``, ``longitude`` (degrees, NaN where unknown) of pixels in radar geometry."""
+        raise SceneError(
+            f"{self.source}: latitude and longitude of its pixels were asked for, "
+            "but it lies on a map grid already; read it by its native grid."
+        )
+
+
+class Stack(Source):
     """Interferograms of one viewing geometry, unread.
 
     Attributes
     ----------
     pairs
         ``reference``, ``secondary`` (datetime64), ``perpendicular_baseline_m``, ``path``.
-    rejected
-        What was found but cannot be used.
     wavelength_m, looks
         Radar wavelength; effective independent looks, None where the source does not state them.
-    native_grid
-        The map grid the stack lies on; None in radar geometry.
-    shape
-        Rows and columns of the stack's own raster.
     """
-
-    source: str
 
     def __init__(
         self,
@@ -135,20 +173,6 @@ class Stack(ABC):
     def layers(self) -> tuple[str, ...]:
         """What ``read`` returns: ``phase``, then ``coherence``, ``component`` where all have it."""
 
-    @property
-    def whole(self) -> Window:
-        """The window of the stack's whole raster."""
-        return Window(0, self.shape[0], 0, self.shape[1])
-
-    @cached_property
-    def lonlat_bounds(self) -> tuple[float, float, float, float]:
-        """(west, south, east, north) of the stack in degrees."""
-        if self.native_grid is not None:
-            return lonlat_bounds(self.native_grid)
-        where = self.lookup()
-        west, east = float(where.longitude.min()), float(where.longitude.max())
-        return west, float(where.latitude.min()), east, float(where.latitude.max())
-
     @abstractmethod
     def read(self, index: int, window: Window | None = None) -> xr.Dataset:
         """``phase`` (rad), ``coherence`` (0..1) and ``component`` (uint8), as far as there are any.
@@ -156,17 +180,6 @@ class Stack(ABC):
         Dims (y, x) of ``window`` (default: all); no coordinates. Beyond the raster lies NaN.
         FlawedPair where the files cannot be used.
         """
-
-    @abstractmethod
-    def geometry(self, window: Window | None = None) -> xr.Dataset:
-        """What the source says of ``geometry.zarr``, over ``window`` of the stack's own raster."""
-
-    def lookup(self) -> xr.Dataset:
-        """``latitude``, ``longitude`` (degrees, NaN where unknown) of a stack in radar geometry."""
-        raise SceneError(
-            f"{self.source} stack: latitude and longitude of its pixels were asked for, "
-            "but it lies on a map grid already; read it by its native grid."
-        )
 
 
 def lonlat_bounds(grid: Grid) -> tuple[float, float, float, float]:
