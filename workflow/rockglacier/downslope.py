@@ -150,9 +150,12 @@ def downslope_velocity(
     critical = chi2.isf(SIGNIFICANCE, np.arange(1, len(layers) + 1))
 
     def block(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        *seen, beta, azimuth = (np.ascontiguousarray(a, np.float32) for a in arrays)
+        *seen, beta, azimuth = arrays
+        velocity, error, reason, east, north, up = (
+            np.ascontiguousarray(np.moveaxis(a, -1, 0)) for a in seen
+        )
+        beta, azimuth = np.ascontiguousarray(beta), np.ascontiguousarray(azimuth)
         out = np.empty((len(_BANDS), *beta.shape), np.float32)
-        velocity, error, reason, east, north, up = seen
         _combine(
             velocity, error, reason, east, north, up, beta, azimuth,
             min_sensitivity, gradient_error, critical, out,
@@ -228,8 +231,8 @@ def _combine(
     critical: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """Combine tracks (y, x, track) pixel by pixel into ``out`` (band, y, x)."""
-    rows, columns, tracks = velocity.shape
+    """Combine tracks (track, y, x) pixel by pixel into ``out`` (band, y, x)."""
+    tracks, rows, columns = velocity.shape
     for i in range(rows):
         for j in range(columns):
             beta, azimuth = np.radians(slope[i, j]), np.radians(aspect[i, j])
@@ -243,13 +246,13 @@ def _combine(
             code = code_used = 0
             cc = cv = vv = ct = ca = tt = ta = aa = tv = av = 0.0
             for k in range(tracks):
-                sees = directed and np.isfinite(east[i, j, k])
+                sees = directed and np.isfinite(east[k, i, j])
                 if sees:
-                    share = _share(east[i, j, k], north[i, j, k], up[i, j, k], beta, azimuth)
+                    share = _share(east[k, i, j], north[k, i, j], up[k, i, j], beta, azimuth)
                     if not abs(share) <= abs(seen):
                         seen = share
-                note = int(reason[i, j, k])
-                v, sigma = float(velocity[i, j, k]), float(error[i, j, k])
+                note = int(reason[k, i, j])
+                v, sigma = float(velocity[k, i, j]), float(error[k, i, j])
                 if not (np.isfinite(v) and sigma > 0.0 and sigma < np.inf):
                     note = note if note > 0 else _OUTSIDE
                 elif note == 0 or note == _SUBSETS:
@@ -262,17 +265,17 @@ def _combine(
                         by_tilt = -tilt * (
                             math.sin(beta)
                             * (
-                                east[i, j, k] * math.sin(azimuth)
-                                + north[i, j, k] * math.cos(azimuth)
+                                east[k, i, j] * math.sin(azimuth)
+                                + north[k, i, j] * math.cos(azimuth)
                             )
-                            + up[i, j, k] * math.cos(beta)
+                            + up[k, i, j] * math.cos(beta)
                         )
                         by_turn = (
                             turn
                             * math.cos(beta)
                             * (
-                                east[i, j, k] * math.cos(azimuth)
-                                - north[i, j, k] * math.sin(azimuth)
+                                east[k, i, j] * math.cos(azimuth)
+                                - north[k, i, j] * math.sin(azimuth)
                             )
                         )
                         weight = 1.0 / sigma**2

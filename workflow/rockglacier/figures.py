@@ -44,7 +44,7 @@ MAXIMUM_PIXELS = 1500  # of a map's longer side as drawn
 # Classes of the RGIK moving areas, m/yr: < 1, 1-3, 3-10, 10-30, 30-100, > 100 cm/yr.
 VELOCITY_CLASSES = (0.01, 0.03, 0.10, 0.30, 1.00)
 REFERENCE_MARK: dict[str, Any] = {"marker": "^", "ls": "", "ms": 6, "mfc": "white", "mec": "black"}
-NOTHING = "0.86"  # beneath the hatch where there is no hillshade
+NOTHING = "0.7"  # beneath the hatch where there is no hillshade
 REASONS = {
     Reason.OBSERVED: "observed",
     Reason.OUTSIDE: "no data, layover, shadow",
@@ -336,9 +336,12 @@ def _hillshade(height: xr.DataArray, grid: Grid) -> np.ndarray:
     step = _stride(grid)
     dy, dx = (step * d for d in grid.spacing_m)
     values = height.transpose(*MAP).values[::step, ::step].astype(np.float64)
+    if min(values.shape) < 2:
+        return np.ones(values.shape)
     down, right = np.gradient(values, dy, dx)
     # ASSUME: relief reads best where slopes are scaled to 20 degrees on average.
-    steepness = float(np.nanmean(np.hypot(down, right)))
+    slopes = np.hypot(down, right)
+    steepness = float(np.mean(slopes[np.isfinite(slopes)])) if np.isfinite(slopes).any() else 0.0
     exaggeration = min(0.36 / max(steepness, 1e-3), 8.0)
     down, right = exaggeration * down, exaggeration * right
     elevation, azimuth = math.radians(45.0), math.radians(315.0)
@@ -365,7 +368,7 @@ def _draw(axes: Axes, grid: Grid, panel: _Map, shade: np.ndarray | None) -> None
         axes.imshow(0.15 + 0.45 * level, cmap="gray", vmin=0.0, vmax=1.0, zorder=0.1, **options)
     hatch: dict[str, Any] = {
         "facecolor": "none" if shade is not None else NOTHING,
-        "edgecolor": "0.5",
+        "edgecolor": "0.4",
     }
     axes.add_patch(
         Rectangle(
@@ -483,7 +486,8 @@ def _legend(figure: Figure, panels: Sequence[_Map], *, shaded: bool, marked: boo
     for panel in panels:
         for k, name in enumerate(panel.names):
             handles.append(Patch(facecolor=panel.cmap(k), edgecolor="0.4", lw=0.5, label=name))
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
+    columns = max(1, int(figure.get_figwidth() / 2.4))
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(columns, len(handles)))
 
 
 def _maps(

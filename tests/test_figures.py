@@ -1,0 +1,361 @@
+"""Figures: complete, the same every time, honest about what was not observed, nothing clipped."""
+
+import json
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from rockglacier import figures
+from rockglacier.conventions import DATE, MAP, Reason
+from rockglacier.errors import UnitsError
+from rockglacier.grid import Grid
+from rockglacier.provenance import record
+
+GEOGRAPHIC = Grid("EPSG:4326", 10.70, 60.05, 0.002, 0.001, 40, 50)
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that are saved during a test."""
+    seen: list[Figure] = []
+    save = Figure.savefig
+
+    def keep(self, *args, **kwargs):
+        save(self, *args, **kwargs)
+        seen.append(self)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return seen
+
+
+def _map(grid: Grid, values, units: str) -> xr.DataArray:
+    values = np.broadcast_to(np.asarray(values, np.float32), grid.shape).copy()
+    return xr.DataArray(values, dims=MAP, coords=grid.coords, attrs={"units": units})
+
+
+def _velocity(grid: Grid, rate=None) -> xr.Dataset:
+    rng = np.random.default_rng(1)
+    rate = rng.normal(0.0, 0.02, grid.shape) if rate is None else rate
+    reason = np.where(np.isfinite(rate), Reason.OBSERVED, Reason.OUTSIDE)
+    return xr.Dataset(
+        {
+            "velocity": _map(grid, rate, "m/yr"),
+            "velocity_error": _map(grid, np.where(np.isfinite(rate), 0.004, np.nan), "m/yr"),
+            "temporal_coherence": _map(grid, rng.uniform(0.6, 1.0, grid.shape), "1"),
+            "closure_count": _map(grid, rng.integers(0, 5, grid.shape), "1"),
+            "reason": _map(grid, reason, "1"),
+        }
+    )
+
+
+def _series(grid: Grid, velocity: xr.Dataset, dates: int = 20) -> xr.Dataset:
+    when = np.datetime64("2020-01-01", "ns") + np.arange(dates) * np.timedelta64(24, "D")
+    years = np.arange(dates) * 24 / 365.25
+    d = velocity["velocity"].values * years[:, None, None]
+    return xr.Dataset(
+        {
+            "displacement": xr.DataArray(
+                d.astype(np.float32),
+                dims=(DATE, *MAP),
+                coords={DATE: when, **grid.coords},
+                attrs={"units": "m"},
+            )
+        }
+    )
+
+
+def _pairs(dates: int = 12, neighbours: int = 3) -> tuple[pd.DataFrame, np.ndarray]:
+    rng = np.random.default_rng(5)
+    baseline = rng.normal(0.0, 60.0, dates)
+    when = pd.date_range("2021-06-01", periods=dates, freq="12D")
+    edges = [(i, j) for i in range(dates) for j in range(i + 1, min(dates, i + neighbours + 1))]
+    first, second = np.array(edges).T
+    return pd.DataFrame(
+        {
+            "reference": when[first],
+            "secondary": when[second],
+            "perpendicular_baseline_m": baseline[second] - baseline[first],
+            "mean_coherence": rng.uniform(0.35, 0.8, first.size),
+            "used": (np.arange(first.size) % 7 > 0).astype(int),
+        }
+    ), baseline - baseline[0]
+
+
+def _downslope(grid: Grid) -> xr.Dataset:
+    rng = np.random.default_rng(2)
+    speed = 10.0 ** rng.uniform(-3, 0.4, grid.shape)
+    reason = rng.choice([0, 1, 6, 7, 8], grid.shape, p=[0.6, 0.1, 0.1, 0.1, 0.1])
+    speed[(reason == 1) | (reason == 6)] = np.nan
+    return xr.Dataset(
+        {
+            "velocity": _map(grid, speed, "m/yr"),
+            "velocity_error": _map(grid, 0.1 * speed, "m/yr"),
+            "sensitivity": _map(grid, rng.uniform(-1, 1, grid.shape), "1"),
+            "track_count": _map(grid, 2, "1"),
+            "reason": _map(grid, reason, "1"),
+        }
+    )
+
+
+def _height(grid: Grid) -> xr.DataArray:
+    y, x = np.mgrid[: grid.height, : grid.width]
+    return _map(grid, 2000.0 + 300.0 * np.sin(x / 6.0) + 200.0 * np.cos(y / 5.0), "m")
+
+
+CORRECTIONS = {
+    "height": {"variance_before_m2": 2.5e-5, "variance_after_m2": 1.2e-5, "applied": True},
+    "delays": {"variance_before_m2": 1.2e-5, "variance_after_m2": 1.4e-5, "applied": False},
+}
+
+
+def _draw_all(grid: Grid, folder, **options):
+    """Every figure once; returns their paths."""
+    velocity = _velocity(grid)
+    velocity["velocity"][:6, :9] = np.nan
+    velocity["reason"][:6, :9] = Reason.LOW_TEMPORAL_COHERENCE
+    middle = float(grid.x[grid.width // 2]), float(grid.y[grid.height // 2])
+    cycles = xr.Dataset(
+        {
+            "closure_count": _map(grid, 0, "1"),
+            "closure_count_before": velocity["closure_count"],
+        }
+    )
+    pairs, _ = _pairs()
+    height = _height(grid)
+    path = {
+        name: folder / f"{name}.png"
+        for name in ("network", "arcs", "velocity", "series", "closure", "downslope", "corrections")
+    }
+    figures.plot_network(pairs, path["network"], title="Region", **options)
+    figures.plot_network(pairs.drop(columns="perpendicular_baseline_m"), path["arcs"], **options)
+    figures.plot_velocity(
+        velocity, path["velocity"], grid=grid, height=height, reference=middle,
+        stable_ground=_map(grid, 1, "1") > 0, title="Region", **options,
+    )  # fmt: skip
+    figures.plot_series(
+        _series(grid, velocity), velocity, path["series"], grid=grid, reference=middle, **options
+    )
+    figures.plot_closure(cycles, path["closure"], grid=grid, title="Region", **options)
+    figures.plot_downslope(_downslope(grid), path["downslope"], grid=grid, height=height, **options)
+    figures.plot_corrections(CORRECTIONS, path["corrections"], **options)
+    return path
+
+
+def test_same_input_gives_the_same_file(grid, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    before = dict(mpl.rcParams)
+    made = record(parameters={"min_sensitivity": 0.2}, sources=["stack.zarr"])
+    first = _draw_all(grid, tmp_path / "a", provenance=made)
+    mpl.rcParams["font.size"] = 17  # a user's own settings must not change figures
+    try:
+        second = _draw_all(grid, tmp_path / "b", provenance=made)
+    finally:
+        mpl.rcParams["font.size"] = before["font.size"]
+    assert dict(mpl.rcParams) == before
+    for name in first:
+        content = first[name].read_bytes()
+        assert content.startswith(b"\x89PNG")
+        assert content == second[name].read_bytes(), name
+    assert len(list((tmp_path / "a").iterdir())) == len(first)  # no partial file stays
+
+
+def test_pdf_where_the_path_says_so(grid, tmp_path):
+    cycles = xr.Dataset({k: _map(grid, 1, "1") for k in ("closure_count", "closure_count_before")})
+    for folder in "ab":
+        path = tmp_path / folder / "closure.pdf"
+        figures.plot_closure(cycles, path, grid=grid, height=_height(grid))
+    content = path.read_bytes()
+    assert content.startswith(b"%PDF")
+    assert content == (tmp_path / "a" / "closure.pdf").read_bytes()
+
+
+@pytest.mark.parametrize("shape", [(60, 18), (20, 70), "geographic"])
+def test_nothing_is_clipped_and_no_text_overlaps(grid, tmp_path, drawn, shape):
+    if shape == "geographic":
+        grid = GEOGRAPHIC
+    else:
+        grid = Grid(grid.crs, grid.west, grid.north, 40.0, 40.0, shape[1], shape[0])
+    _draw_all(grid, tmp_path)
+    assert len(drawn) == 7
+    for figure in drawn:
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        with mpl.rc_context(figures.STYLE):
+            figure.draw_without_rendering()
+            texts = _texts(figure)
+            places = [(t.get_text(), t.get_window_extent(renderer)) for t in texts]
+        page = figure.bbox
+        for text, box in places:
+            assert box.x0 >= page.x0 and box.x1 <= page.x1, text
+            assert box.y0 >= page.y0 and box.y1 <= page.y1, text
+        for i, (text, box) in enumerate(places):
+            for other, place in places[i + 1 :]:
+                assert not box.overlaps(place), (text, other)
+
+
+def _texts(figure):
+    found = [t for legend in figure.legends for t in legend.get_texts()]
+    for axes in figure.findobj(Axes):
+        found += [axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label]
+        found += _visible_ticks(axes.xaxis) + _visible_ticks(axes.yaxis)
+    return [t for t in found if t.get_visible() and t.get_text().strip()]
+
+
+def _visible_ticks(axis):
+    low, high = sorted(axis.get_view_interval())
+    shown = [t for t in axis.get_major_ticks() if low <= t.get_loc() <= high]
+    return [label for t in shown for label in (t.label1, t.label2)]
+
+
+def test_provenance_is_in_the_file(grid, tmp_path):
+    from PIL import Image
+
+    made = record(parameters={"norm": "l2"}, sources=["a.tif"])
+    figures.plot_corrections(CORRECTIONS, tmp_path / "c.png", title="Region", provenance=made)
+    with Image.open(tmp_path / "c.png") as image:
+        assert json.loads(image.text["sources"]) == ["a.tif"]
+        assert image.text["made_by"] == made["made_by"]
+    figures.plot_corrections(CORRECTIONS, tmp_path / "c.pdf", provenance=made)
+    assert b"a.tif" in (tmp_path / "c.pdf").read_bytes()
+
+
+def test_not_observed_does_not_look_like_rest(grid, tmp_path):
+    """Draw ground at rest beside unobserved ground; the two must differ, the hatch must show."""
+    from PIL import Image
+
+    rate = np.zeros(grid.shape)
+    rate[:, grid.width // 2 :] = np.nan
+    downslope = xr.Dataset(
+        {
+            "velocity": _map(grid, rate, "m/yr"),
+            "velocity_error": _map(grid, rate + 0.001, "m/yr"),
+            "sensitivity": _map(grid, 0.5, "1"),
+            "reason": _map(grid, np.where(np.isnan(rate), 6, 0), "1"),
+        }
+    )
+    for height in (None, _map(grid, 1000.0, "m")):
+        path = tmp_path / "rest.png"
+        figures.plot_downslope(downslope, path, grid=grid, height=height)
+        with Image.open(path) as image:
+            page = np.asarray(image.convert("L"), float)
+        # The first map lies in the upper left quarter, clear of arrow and scale bar at mid-height.
+        band = page[page.shape[0] // 4 - 40 : page.shape[0] // 4 + 40]
+        rest, unseen = (band[:, int(f * page.shape[1])] for f in (0.16, 0.30))
+        assert rest.std() < 1.0
+        assert unseen.std() > 5.0
+        assert rest.mean() - unseen.max() > 20.0
+
+
+def test_geographic_maps_keep_their_proportions(grid, tmp_path, drawn):
+    # 0.002 deg of longitude at 60 N are as long as 0.001 deg of latitude: pixels are square.
+    figures.plot_closure(
+        xr.Dataset(
+            {k: _map(GEOGRAPHIC, 1, "1") for k in ("closure_count", "closure_count_before")}
+        ),
+        tmp_path / "g.png",
+        grid=GEOGRAPHIC,
+    )
+    box = drawn[0].axes[0].get_window_extent()
+    assert box.height / box.width == pytest.approx(50 / 40, rel=0.01)
+    labels = [t.get_text() for t in drawn[0].axes[0].get_xticklabels()]
+    assert all(t.endswith("°E") for t in labels if t)
+    assert len(set(labels)) == len(labels)
+
+
+def test_scale_bar_is_as_long_as_it_says(grid, tmp_path, drawn):
+    figures.plot_velocity(_velocity(GEOGRAPHIC), tmp_path / "s.png", grid=GEOGRAPHIC)
+    axes = drawn[0].axes[0]
+    bar = axes.lines[0].get_xdata()
+    text = next(t.get_text() for t in axes.texts if t.get_text().endswith("km"))
+    latitude = 60.025
+    metres = (bar[1] - bar[0]) * 111_195.0 * np.cos(np.radians(latitude))
+    assert metres == pytest.approx(1000.0 * float(text.split()[0]), rel=1e-3)
+
+
+def test_baselines_of_dates_follow_from_those_of_pairs(tmp_path, drawn):
+    pairs, truth = _pairs()
+    pairs.loc[3, "perpendicular_baseline_m"] = np.nan
+    figures.plot_network(pairs, tmp_path / "n.png")
+    nodes = drawn[0].axes[0].lines[-1].get_ydata()
+    np.testing.assert_allclose(nodes, truth, atol=1e-9)
+    title = drawn[0].axes[0].get_title("left")
+    left_out = int((pairs["used"] == 0).sum())
+    assert title.startswith("12 dates") and f"{left_out} left out" in title
+    # A date whose baseline no pair tells: arcs over time, not a baseline of zero.
+    alone = (pairs["reference"] == pairs["reference"].iloc[0]).to_numpy()
+    pairs.loc[alone, "perpendicular_baseline_m"] = np.nan
+    figures.plot_network(pairs, tmp_path / "n.png")
+    assert drawn[1].axes[0].get_ylabel() == "Temporal baseline (days)"
+
+
+def test_islands_and_unknown_coherence_are_told(tmp_path, drawn):
+    pairs, _ = _pairs(8, 1)
+    pairs["used"] = [1, 1, 1, 0, 1, 1, 1]
+    figures.plot_network(pairs.drop(columns="mean_coherence"), tmp_path / "n.png")
+    assert "2 islands" in drawn[0].axes[0].get_title("left")
+
+
+def test_fastest_pixel_is_no_lone_outlier(grid):
+    rate = np.full(grid.shape, 0.001)
+    rate[10:14, 20:24] = -0.5
+    rate[3, 4] = 9.0  # a single wild pixel
+    velocity = _velocity(grid, rate)
+    velocity["velocity"][20:25, 5:10] = 2.0  # fast, but flagged
+    velocity["reason"][20:25, 5:10] = Reason.ALIASED
+    x, y = figures.fastest_pixel(velocity)
+    assert x in grid.x[20:24]
+    assert y in grid.y[10:14]
+    assert np.isnan(figures.fastest_pixel(_velocity(grid, np.full(grid.shape, np.nan)))).all()
+
+
+def test_series_states_the_rate_and_its_interval(grid, tmp_path, drawn):
+    rate = np.full(grid.shape, 0.0)
+    rate[5:12, 5:12] = 0.080
+    velocity = _velocity(grid, rate)
+    reference = float(grid.x[30]), float(grid.y[20])
+    figures.plot_series(
+        _series(grid, velocity), velocity, tmp_path / "s.png", grid=grid, reference=reference
+    )
+    titles = [axes.get_title("left") for axes in drawn[0].axes]
+    assert "fastest: 80 ± 7.8 mm/yr (95 %)" in titles
+    assert "reference: zero by definition" in titles
+
+
+def test_correction_that_adds_variance_shows_as_negative(tmp_path, drawn):
+    figures.plot_corrections(CORRECTIONS, tmp_path / "c.png")
+    widths = sorted(bar.get_width() for bar in drawn[0].axes[0].patches)
+    np.testing.assert_allclose(widths, [-100 * 0.2 / 1.2, 52.0], rtol=1e-6)
+
+
+def test_a_region_without_any_observation_still_has_figures(grid, tmp_path):
+    nothing = np.full(grid.shape, np.nan)
+    velocity = _velocity(grid, nothing)
+    for name in ("temporal_coherence", "closure_count"):
+        velocity[name] = _map(grid, nothing, "1")
+    voids = _map(grid, nothing, "m")
+    figures.plot_velocity(velocity, tmp_path / "v.png", grid=grid, height=voids)
+    figures.plot_series(_series(grid, velocity), velocity, tmp_path / "s.png", grid=grid)
+    closure = velocity[["closure_count"]]
+    closure["closure_count_before"] = closure["closure_count"]
+    figures.plot_closure(closure, tmp_path / "c.png", grid=grid)
+    empty = _downslope(grid)
+    for name in ("velocity", "velocity_error", "sensitivity"):
+        empty[name] = _map(grid, nothing, empty[name].attrs["units"])
+    empty["reason"] = _map(grid, 1, "1")
+    figures.plot_downslope(empty, tmp_path / "d.png", grid=grid, height=voids)
+    figures.plot_corrections({}, tmp_path / "e.png")
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+def test_wrong_units_leave_no_file(grid, tmp_path):
+    velocity = _velocity(grid)
+    velocity["velocity"].attrs["units"] = "mm/yr"
+    with pytest.raises(UnitsError, match="m/yr"):
+        figures.plot_velocity(velocity, tmp_path / "v.png", grid=grid)
+    assert not list(tmp_path.iterdir())
