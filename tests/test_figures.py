@@ -176,12 +176,14 @@ def test_pdf_where_the_path_says_so(grid, tmp_path):
     assert content == (tmp_path / "a" / "closure.pdf").read_bytes()
 
 
-@pytest.mark.parametrize("shape", [(60, 18), (20, 70), "geographic"])
-def test_nothing_is_clipped_and_no_text_overlaps(grid, tmp_path, drawn, shape):
-    if shape == "geographic":
-        grid = GEOGRAPHIC
-    else:
-        grid = Grid(grid.crs, grid.west, grid.north, 40.0, 40.0, shape[1], shape[0])
+@pytest.mark.parametrize(
+    "grid",
+    [
+        pytest.param(Grid("EPSG:32632", 640000.0, 5200000.0, 40.0, 40.0, 18, 60), id="tall"),
+        pytest.param(Grid("EPSG:4326", -70.31, -30.05, 0.002, 0.002, 70, 20), id="flat"),
+    ],
+)
+def test_nothing_is_clipped_and_no_text_overlaps(grid, tmp_path, drawn):
     _draw_all(grid, tmp_path)
     assert len(drawn) == 7
     for figure in drawn:
@@ -323,7 +325,7 @@ def test_series_states_the_rate_and_its_interval(grid, tmp_path, drawn):
         _series(grid, velocity), velocity, tmp_path / "s.png", grid=grid, reference=reference
     )
     titles = [axes.get_title("left") for axes in drawn[0].axes]
-    assert "fastest: 80 ± 7.8 mm/yr (95 %)" in titles
+    assert "fastest: 80.0 ± 7.8 mm/yr (95 %)" in titles
     assert "reference: zero by definition" in titles
 
 
@@ -331,6 +333,9 @@ def test_correction_that_adds_variance_shows_as_negative(tmp_path, drawn):
     figures.plot_corrections(CORRECTIONS, tmp_path / "c.png")
     widths = sorted(bar.get_width() for bar in drawn[0].axes[0].patches)
     np.testing.assert_allclose(widths, [-100 * 0.2 / 1.2, 52.0], rtol=1e-6)
+    unknown = {"ramp": {"variance_before_m2": None, "variance_after_m2": None, "applied": True}}
+    figures.plot_corrections(unknown, tmp_path / "u.png")
+    assert drawn[1].axes[0].texts[0].get_text().startswith("unknown")
 
 
 def test_a_region_without_any_observation_still_has_figures(grid, tmp_path):

@@ -541,8 +541,9 @@ def plot_velocity(
         )
     if "reason" in velocity:
         panels.append(_reason_map(velocity["reason"]))
-    columns = 3 if len(panels) > 3 else 2
-    rows = -(-(len(panels) + 1) // columns)
+    count = len(panels) + 1
+    columns = 2 if count == 4 else 3
+    rows = -(-count // columns)
     with _figure(path, _size(grid, rows, columns), title, provenance) as figure:
         _maps(figure, panels, grid, height, rows, columns, reference)
         axes = figure.add_subplot(rows, columns, len(panels) + 1)
@@ -615,23 +616,24 @@ def plot_closure(
 
 
 def fastest_pixel(velocity: xr.Dataset) -> tuple[float, float]:
-    """Map coordinates (x, y) of the fastest pixel whose eight neighbours were observed too.
+    """Map coordinates (x, y) of the pixel that is fastest beyond its error; NaN without any.
 
-    Speed is the median over the 3 x 3 pixels, so that no single wild pixel is taken. NaN where
-    nothing was observed.
+    Taken is the largest speed less 1.96 errors, as the median over 3 x 3 pixels that were all
+    observed, so that neither noise nor a single wild pixel wins.
     """
     rate = velocity["velocity"].transpose(*MAP)
-    trusted = np.isfinite(rate.values)
+    slowest = np.abs(rate.values) - 1.96 * velocity["velocity_error"].transpose(*MAP).values
     if "reason" in velocity:
-        trusted &= velocity["reason"].transpose(*MAP).values == Reason.OBSERVED
-    speed = np.where(trusted, np.abs(rate.values), np.nan)
-    window = np.lib.stride_tricks.sliding_window_view(speed, (3, 3)).reshape(-1, 9)
-    median = np.median(window, axis=1)  # NaN where a neighbour is
+        observed = velocity["reason"].transpose(*MAP).values == Reason.OBSERVED
+        slowest = np.where(observed, slowest, np.nan)
+    if min(slowest.shape) < 3:
+        return math.nan, math.nan
+    window = np.lib.stride_tricks.sliding_window_view(slowest, (3, 3)).reshape(-1, 9)
+    median = np.median(window, axis=1)  # NaN where one of the nine is
     if not np.isfinite(median).any():
         return math.nan, math.nan
-    row, column = np.unravel_index(
-        int(np.nanargmax(median)), (speed.shape[0] - 2, speed.shape[1] - 2)
-    )
+    width = slowest.shape[1] - 2
+    row, column = divmod(int(np.nanargmax(median)), width)
     return float(rate[X][column + 1]), float(rate[Y][row + 1])
 
 
@@ -703,12 +705,12 @@ def _draw_series(
     if math.isfinite(rate) and valid.sum() > 2:
         unit = _rate_unit(abs(rate))
         factor = RATE_UNITS[unit]
-        rest = not np.any(d[valid])
-        text = (
-            f"{name}: zero by definition"
-            if rest
-            else f"{name}: {_signed(rate * factor)} ± {1.96 * error * factor:.2g} {unit} (95 %)"
-        )
+        interval = 1.96 * error * factor
+        digits = max(0, 1 - math.floor(math.log10(interval))) if interval > 0 else 1
+        text = f"{name}: {rate * factor:.{digits}f} ± {interval:.{digits}f} {unit} (95 %)"
+        text = text.replace("-", "\u2212")
+        if not np.any(d[valid]):
+            text = f"{name}: zero by definition"
         middle = t[valid].mean()
         level = (d[valid] - rate * (t[valid] - middle)).mean()
         scatter = np.sum((d[valid] - level - rate * (t[valid] - middle)) ** 2) / (valid.sum() - 2)
@@ -769,15 +771,17 @@ def plot_corrections(
     """How much variance over stable ground each correction removed.
 
     ``corrections`` holds, in the order of their application, for each correction
-    ``variance_before_m2`` and ``variance_after_m2`` over stable ground and ``applied``.
+    ``variance_before_m2`` and ``variance_after_m2`` over stable ground (None where unknown) and
+    ``applied``.
     """
     names = list(corrections)
+    entries = list(corrections.values())
     before, after = (
-        np.array([float(corrections[n][k]) for n in names])
+        np.array([np.nan if e[k] is None else e[k] for e in entries], dtype=np.float64)
         for k in ("variance_before_m2", "variance_after_m2")
     )
-    applied = np.array([bool(corrections[n].get("applied", True)) for n in names], dtype=bool)
-    removed = 100.0 * (1.0 - np.divide(after, before, out=np.ones_like(after), where=before > 0))
+    applied = np.array([e["applied"] for e in entries], dtype=bool)
+    removed = 100.0 * (1.0 - np.divide(after, before, out=after * np.nan, where=before > 0))
     with _figure(path, (6.0, 1.2 + 0.45 * max(1, len(names))), title, provenance) as figure:
         axes = figure.add_subplot()
         rows = np.arange(len(names))
@@ -788,14 +792,17 @@ def plot_corrections(
         )  # fmt: skip
         for row, share in enumerate(removed):
             scatter = 1000.0 * np.sqrt([before[row], after[row]])
+            text = f"{_signed(round(share))} %" if math.isfinite(share) else "unknown"
             axes.annotate(
-                f"{_signed(round(share))} %  ({scatter[0]:.1f} to {scatter[1]:.1f} mm)",
-                (max(share, 0.0), row), (4, 0), textcoords="offset points", va="center", fontsize=7,
+                f"{text}  ({scatter[0]:.1f} to {scatter[1]:.1f} mm)",
+                (np.nanmax([share, 0.0]), row), (4, 0), textcoords="offset points", va="center",
+                fontsize=7,
             )  # fmt: skip
         axes.set_yticks(rows, [n.replace("_", " ") for n in names])
         axes.invert_yaxis()
         axes.axvline(0.0, color="black", lw=0.6)
-        axes.set_xlim(min(-5.0, 1.1 * float(removed.min(initial=0.0))), 150.0)
+        worst = float(np.nanmin(removed, initial=0.0))
+        axes.set_xlim(float(np.clip(1.1 * worst, -100.0, -5.0)), 150.0)
         axes.set_xticks(np.arange(0, 101, 25))
         axes.set_xlabel("Variance over stable ground removed (%)")
         axes.set_title(
