@@ -179,6 +179,21 @@ def test_a_series_without_pairs_uses_the_scatter_of_its_dates() -> None:
     assert np.sqrt(delay.values).mean() == pytest.approx(0.005, rel=0.1)
 
 
+def test_seasons_that_no_pair_bridges_are_said_and_widen_the_error() -> None:
+    dates = 24
+    phase, product = observe(0.2 * years(dates) + np.zeros((dates, 8, 8)), seed=2)
+    first, second, _ = network(dates)
+    bridge = (first < 12) & (second >= 12)
+    split, rest = phase.copy(), product.copy()
+    split[bridge], rest[bridge] = np.nan, np.nan
+    whole, halves = analyse(phase, product), analyse(split, rest)
+    assert np.all(whole["observed_share"] == 1)
+    np.testing.assert_allclose(halves["observed_share"], 22 / 23, rtol=1e-6)
+    unseen = 0.3 * 0.2 / 23
+    assert float(halves["velocity_error"].median()) >= unseen
+    assert float(abs(halves["velocity"] - 0.2).max()) < 0.01
+
+
 def test_too_few_dates_are_missing_never_zero() -> None:
     phase, product = observe(0.05 * years(10) + np.zeros((10, 8, 8)), seed=2)
     phase[:, 0, 0] = np.nan

@@ -98,6 +98,16 @@ def _expected_estimates(looks: float) -> tuple[np.ndarray, np.ndarray]:
     return mean, underlying
 
 
+def unbiased(mean_coherence: np.ndarray, looks: float) -> np.ndarray:
+    """Underlying coherence from a mean of estimates of ``looks`` looks; NaN stays NaN.
+
+    Few looks find coherence where there is none: the mean estimate exceeds the truth.
+    """
+    expected, underlying = _expected_estimates(float(looks))
+    found = np.interp(np.nan_to_num(mean_coherence), expected, underlying)
+    return np.where(np.isnan(mean_coherence), np.nan, found).astype(np.float32)
+
+
 @numba.njit(nogil=True, cache=True)
 def _box_mean(layers: np.ndarray, radius: int) -> np.ndarray:
     """Mean of the finite samples within ``radius`` pixels; layers (layer, y, x), interior rows."""
@@ -140,16 +150,15 @@ def coherence_product(
     if coherence is None or looks is None:
         product = xr.ones_like(phase, dtype=np.float32).where(present)
     else:
-        expected, underlying = _expected_estimates(float(looks))
         radius = WINDOW // 2
+        table = unbiased(np.linspace(0.0, 1.0, TABLE_SIZE), looks)
 
         def multiply(padded: np.ndarray) -> np.ndarray:
             local = _box_mean(padded, radius)
             inner = padded[:, radius : padded.shape[1] - radius]
-            table = np.interp(np.linspace(0.0, 1.0, TABLE_SIZE), expected, underlying)
             with np.errstate(invalid="ignore"):
                 index = np.nan_to_num(np.clip(local, 0.0, 1.0) * (TABLE_SIZE - 1)).astype(np.int32)
-            return np.asarray(np.nan_to_num(inner * table.astype(np.float32)[index]))
+            return np.asarray(np.nan_to_num(inner * table[index]))
 
         samples = coherence.where(present).transpose(PAIR, Y, X).data
         if isinstance(samples, da.Array):

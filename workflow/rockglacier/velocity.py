@@ -21,6 +21,7 @@ import numba
 import numpy as np
 import xarray as xr
 
+from rockglacier.ambiguity import RATE_CHANGE
 from rockglacier.conventions import (
     DATE,
     PAIR,
@@ -128,8 +129,30 @@ def _through_network(plan: Plan, weight: np.ndarray, vector: np.ndarray, out: np
 
 
 @numba.njit(nogil=True, cache=True)
+def _observed_share(
+    first: np.ndarray, second: np.ndarray, weight: np.ndarray, p: int, step: np.ndarray
+) -> float:
+    """Share of the series' duration that pixel ``p``'s pairs span (``step``: between dates)."""
+    change = np.zeros(step.size + 1, np.int64)
+    for k in range(first.size):
+        if weight[k, p] > 0.0:
+            change[first[k]] += 1
+            change[second[k]] -= 1
+    open_pairs = 0
+    covered = 0.0
+    for d in range(step.size):
+        open_pairs += change[d]
+        if open_pairs > 0:
+            covered += step[d]
+    return float(covered / step.sum())
+
+
+@numba.njit(nogil=True, cache=True)
 def _fit(
     plan: Plan,
+    first: np.ndarray,
+    second: np.ndarray,
+    step: np.ndarray,
     product: np.ndarray,
     series: np.ndarray,
     table: np.ndarray,
@@ -143,7 +166,8 @@ def _fit(
 
     Without pairs (``plan.first`` empty) only ``precision`` (1 / D per date) weighs the dates.
     ``coefficient`` (term, pixel); ``covariance`` (term, term, pixel); ``quality``: chi-squared per
-    degree of freedom, lag-one correlation of the standardised date residuals, dates used.
+    degree of freedom, lag-one correlation of the standardised date residuals, dates used, share of
+    the duration that the pixel's pairs span.
     """
     dates, terms = model.shape
     pixels = series.shape[1]
@@ -203,6 +227,7 @@ def _fit(
             covariance[:, :, pixel] = np.nan
             quality[:, pixel] = np.nan
             quality[2, pixel] = used
+            quality[3, pixel] = _observed_share(first, second, weight, p, step) if pairs else 1.0
             if used < terms + 2:
                 continue
             normal[:] = 0.0
@@ -330,6 +355,8 @@ class _Noise:
                     "The coherence product has pairs at dates that the displacement lacks; "
                     "both must come from one network."
                 )
+        self.first, self.second = first.astype(np.int64), second.astype(np.int64)
+        self.step = np.diff(np.asarray(dates)) / np.timedelta64(1, "D")
         self.plan = plan(first, second, len(dates))
         self.table = (weight_table(looks) / factor).astype(np.float32)
 
@@ -435,8 +462,11 @@ def estimate(
     -------
     Dataset of ``velocity``, ``velocity_error`` and, by term, ``acceleration`` (m/yr^2),
     ``annual_amplitude``, ``semiannual_amplitude`` (m), ``annual_maximum`` (day of the year of the
-    largest displacement), ``step_<date>`` (m), each with ``_error`` (one standard deviation), and
-    ``misfit`` (chi-squared per degree of freedom of the date residuals).
+    largest displacement), ``step_<date>`` (m), each with ``_error`` (one standard deviation),
+    ``misfit`` (chi-squared per degree of freedom of the date residuals) and ``observed_share`` of
+    the series' duration that the pixel's pairs span. Where that is not all (winters that no pair
+    bridges), the velocity is that of the observed seasons and ``velocity_error`` contains what the
+    rest of the year may differ (:data:`rockglacier.ambiguity.RATE_CHANGE`).
 
     The error grows where the residuals exceed what the noise model predicts (beyond the 97.5 %
     point of chi-squared), and where they are serially correlated beyond chance: the variance is
@@ -461,14 +491,18 @@ def estimate(
         )
         coefficient = np.empty((len(terms), pixels))
         covariance = np.empty((len(terms), len(terms), pixels))
-        quality = np.empty((3, pixels))
+        quality = np.empty((4, pixels))
         _fit(
-            noise.plan, weights.astype(np.float32, copy=False), values / scale, noise.table,
-            design, 1.0 / variance, coefficient, covariance, quality,
+            noise.plan, noise.first, noise.second, noise.step,
+            weights.astype(np.float32, copy=False), values / scale, noise.table, design,
+            1.0 / variance, coefficient, covariance, quality,
         )  # fmt: skip
         coefficient *= scale
         covariance *= scale**2 * _inflation(quality, len(terms))
-        maps = _maps(terms, coefficient, covariance) | {"misfit": quality[0]}
+        maps = _maps(terms, coefficient, covariance)
+        maps |= {"misfit": quality[0], "observed_share": quality[3]}
+        unseen = RATE_CHANGE * (1.0 - quality[3]) * np.abs(maps["velocity"])
+        maps["velocity_error"] = np.hypot(maps["velocity_error"], unseen)
         return tuple(maps[name].astype(np.float32).reshape(shape) for name in bands)
 
     inputs = [displacement, *([] if product is None else [product])]
@@ -529,14 +563,17 @@ def _bands(terms: Sequence[str]) -> dict[str, tuple[str, str]]:
         for name in bands
         for k, v in ((name, bands[name]), (f"{name}_error", errors[f"{name}_error"]))
     }
-    return merged | {"misfit": ("chi-squared of the date residuals per degree of freedom", "1")}
+    return merged | {
+        "misfit": ("chi-squared of the date residuals per degree of freedom", "1"),
+        "observed_share": ("share of the duration that the pixel's pairs span", "1"),
+    }
 
 
 def _inflation(quality: np.ndarray, terms: int) -> np.ndarray:
     """Factor on the variance of each pixel from its misfit and serial correlation."""
     from scipy.stats import chi2
 
-    misfit, correlation, dates = quality
+    misfit, correlation, dates, _ = quality
     freedom = np.maximum(dates - 1 - terms, 1)
     levels = np.unique(freedom)
     limits = chi2.ppf(0.975, levels) / levels
