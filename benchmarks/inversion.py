@@ -1,0 +1,305 @@
+"""The inversion against MintPy and against the truth: speed, accuracy, calibration, memory.
+
+Prints one JSON line per case and ends with 1 where a "must" is missed. Our side is the workflow
+itself; both sides run in turn on the same stack, several times, and medians are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import peers
+import score
+import xarray as xr
+from measure import Measured
+from ours import ROOT, Region, make
+
+from rockglacier import io, reference, simulation
+from rockglacier.conventions import YEAR_DAYS, Reason
+
+SCENES = simulation.SCENARIOS
+TRIALS = 1000  # size (pixels a side) at which speed is judged
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the command line asks for."""
+
+    folder: Path
+    mintpy: peers.MintPy
+    seed: int
+    size: int
+    repeats: int
+    quick: bool
+
+    def region(self, scenario: str, size: int, seed: int, **settings: Any) -> Region:
+        """The region of a simulated stack; one stack serves every case that names it."""
+        track = {"source": "simulated", "scenario": scenario, "seed": seed}
+        track |= {"height": size, "width": size}
+        return Region(f"{scenario}_{size}_{seed}", self.folder, track, **settings)
+
+
+Result = dict[str, Any]
+
+
+def _verdict(figures: Result, **musts: bool | None) -> Result:
+    """``figures`` and which musts were missed; None is not judged here."""
+    missed = [name for name, met in musts.items() if met is False]
+    unjudged = [name for name, met in musts.items() if met is None]
+    return figures | {"missed": missed} | ({"not_judged": unjudged} if unjudged else {})
+
+
+def _compared(ours: list[Measured], theirs: list[Measured]) -> Result:
+    ours_s, peer_s = (median(m.seconds for m in side) for side in (ours, theirs))
+    return {
+        "ours_s": round(ours_s, 3),
+        "peer": "MintPy 1.6.4",
+        "peer_s": round(peer_s, 3),
+        "ratio": round(peer_s / ours_s, 2),
+        "peak_mb": round(max(m.peak_mb for m in ours)),
+        "peer_peak_mb": round(max(m.peak_mb for m in theirs)),
+    }
+
+
+def _peer_inputs(setting: Setting, region: Region) -> Path:
+    """MintPy's inputs for the region's stack, relative to the reference that we use."""
+    folder = setting.folder / "mintpy" / region.name
+    if not (folder / "inputs" / "geometryGeo.h5").exists():
+        stack = io.open_dataset(region.path("unwrapped.zarr"), rows=10**6)
+        place = json.loads(region.path("reference.json").read_text())
+        offset = reference.reference_phase(stack["phase"], place).values
+        geometry = io.open_dataset(region.path("geometry.zarr"))
+        peers.write_mintpy(stack.assign(geometry.data_vars), folder, reference_phase=offset)
+    return folder
+
+
+def _speed(setting: Setting, scenario: str, size: int, weighting: str, weight: str) -> Result:
+    region = setting.region(
+        scenario,
+        size,
+        setting.seed,
+        inversion={"weighting": weighting},
+        unwrapping={"max_cycles": 0},  # MintPy's program does not correct either
+    )
+    os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(dir=setting.folder)
+    make([region], ["cycles.zarr"])
+    cold = region.again("invert_network", "inverted.zarr")
+    folder = _peer_inputs(setting, region)
+    ours, theirs = [], []
+    for _ in range(setting.repeats):
+        ours.append(region.again("invert_network", "inverted.zarr"))
+        theirs.append(setting.mintpy.invert(folder, weight))
+    return _compared(ours, theirs) | {"cold_s": round(cold.seconds, 3), "size": size}
+
+
+def _judge_speed(setting: Setting, figures: Result, must: float) -> Result:
+    judged = setting.size >= TRIALS
+    return _verdict(figures, faster=figures["ratio"] >= must if judged else None)
+
+
+def weighted(setting: Setting) -> Result:
+    """Weighted inversion, whole process."""
+    figures = _speed(setting, "decor", setting.size, "variance", "var")
+    return _judge_speed(setting, figures, 10.0)
+
+
+def gaps(setting: Setting) -> Result:
+    """Weighted inversion where a fifth of the samples is missing, whole process."""
+    figures = _speed(setting, "gaps", setting.size, "variance", "var")
+    return _judge_speed(setting, figures, 10.0)
+
+
+def unweighted(setting: Setting) -> Result:
+    """Unweighted inversion, whole process."""
+    figures = _speed(setting, "decor", setting.size, "uniform", "no")
+    return _judge_speed(setting, figures, 3.0)
+
+
+def memory(setting: Setting) -> Result:
+    """Peak memory of the weighted inversion of 300 x 300 pixels."""
+    figures = _speed(setting, "decor", 300, "variance", "var")
+    return _verdict(figures, memory=figures["peak_mb"] <= figures["peer_peak_mb"])
+
+
+def same_answer(setting: Setting) -> Result:
+    """Largest difference of displacement from MintPy's where weights and rank are the same."""
+    import h5py
+
+    figures: Result = {}
+    for scenario in ("decor", "gaps"):
+        region = setting.region(
+            scenario,
+            300,
+            setting.seed,
+            inversion={"weighting": "uniform"},
+            unwrapping={"max_cycles": 0},
+        )
+        make([region], ["inverted.zarr"])
+        folder = _peer_inputs(setting, region)
+        setting.mintpy.invert(folder, "no")
+        ours = io.open_dataset(region.path("inverted.zarr"))
+        with h5py.File(folder / "timeseries.h5") as series:
+            theirs = series["timeseries"][:]
+        # Full rank: the pairs connect all dates.
+        full = (ours["reason"] == Reason.OBSERVED) & ours["displacement"].notnull().all("date")
+        difference = np.abs(ours["displacement"].values - theirs)[:, full.values]
+        figures[f"{scenario}_difference_mm"] = round(1000.0 * float(difference.max()), 6)
+        figures[f"{scenario}_full_rank"] = round(float(full.mean()), 4)
+    largest = max(v for k, v in figures.items() if k.endswith("mm"))
+    return _verdict(figures, same=largest < 0.01)
+
+
+def _estimated(region: Region) -> xr.Dataset:
+    """Our velocity, its error and reason, NaN where nothing is claimed."""
+    found = io.read_raster(region.path("velocity.tif"))
+    claimed = found["reason"].isin([Reason.OBSERVED, Reason.SUBSETS])
+    return found[["velocity", "velocity_error"]].where(claimed).assign(reason=found["reason"])
+
+
+def _errors(region: Region) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Error less the scene's constant, its stated deviation, and the true velocity (m/yr)."""
+    estimate = _estimated(region)
+    truth = io.open_dataset(region.path("truth.zarr"))["velocity"].values
+    error = score.centred(estimate["velocity"].values - truth)
+    return error, estimate["velocity_error"].values, truth
+
+
+def accuracy(setting: Setting) -> Result:
+    """Velocity error of the four scenes, one constant removed, against MintPy's."""
+    regions = {s: setting.region(s, 300, setting.seed) for s in SCENES}
+    make(list(regions.values()), ["velocity.tif"])
+    figures: Result = {"peer": "MintPy 1.6.4"}
+    ours, theirs = {}, {}
+    for scenario, region in regions.items():
+        folder = _peer_inputs(setting, region)
+        setting.mintpy.invert(folder, "var")
+        velocity, sigma = setting.mintpy.velocity(folder)
+        error, _, truth = _errors(region)
+        peer_error = velocity - truth
+        both = np.isfinite(error) & np.isfinite(peer_error)
+        ours[scenario] = 1000.0 * score.rmse(score.centred(error[both]))
+        theirs[scenario] = 1000.0 * score.rmse(score.centred(peer_error[both]))
+        figures |= {
+            f"{scenario}_rmse_mm_yr": round(ours[scenario], 3),
+            f"{scenario}_peer_rmse_mm_yr": round(theirs[scenario], 3),
+            f"{scenario}_peer_coverage": round(score.coverage(score.centred(peer_error), sigma), 3),
+            f"{scenario}_solved": round(float(np.isfinite(error).mean()), 4),
+            f"{scenario}_peer_solved": round(float(np.isfinite(peer_error).mean()), 4),
+        }
+    musts = {f"{s}_no_worse": ours[s] <= theirs[s] for s in SCENES}
+    figures["full_over_atmo"] = round(ours["full"] / ours["atmo"], 3)
+    return _verdict(figures, **musts, corrected=ours["full"] <= 1.1 * ours["atmo"])
+
+
+def _bound(setting: Setting, size: int, seed: int) -> np.ndarray:
+    """Cramer-Rao bound of the velocity of every pixel of a simulated stack (m/yr)."""
+    stack = simulation.simulate_stack("decor", height=size, width=size, seed=seed)
+    days = (stack["secondary"] - stack["reference"]).values / np.timedelta64(1, "D")
+    coherence = stack["true_coherence"].values
+    wavelength_m = stack.attrs["wavelength_m"]
+    return score.velocity_bound(coherence, days / YEAR_DAYS, wavelength_m, simulation.LOOKS)
+
+
+def coverage(setting: Setting) -> Result:
+    """Coverage of the 95 % interval and its score, pooled over seeds, all pixels and by class."""
+    size, count = (150, 3) if setting.quick else (300, 20)
+    seeds = range(setting.seed, setting.seed + count)
+    bounds = {seed: _bound(setting, size, seed) for seed in seeds}
+    figures: Result = {"seeds": count}
+    musts: dict[str, bool | None] = {}
+    for scenario in SCENES:
+        regions = [setting.region(scenario, size, seed) for seed in seeds]
+        make(regions, ["velocity.tif"])
+        parts = [_errors(region) for region in regions]
+        error, sigma, truth = (
+            np.concatenate([p.ravel() for p in x]) for x in zip(*parts, strict=True)
+        )
+        difficulty = np.concatenate([bounds[seed].ravel() for seed in seeds])
+        shares = {"all": score.coverage(error, sigma)}
+        classes = score.class_of(truth)
+        for index in np.unique(classes):
+            here = classes == index
+            shares[score.CLASS_NAMES[index]] = score.coverage(error[here], sigma[here])
+        ratio = score.score_ratio(error, sigma, difficulty)
+        figures[f"{scenario}_coverage"] = {k: round(v, 4) for k, v in shares.items()}
+        figures[f"{scenario}_score_ratio"] = round(ratio, 3)
+        figures[f"{scenario}_rmse_mm_yr"] = round(1000.0 * score.rmse(error), 3)
+        enough = count >= 20
+        musts[f"{scenario}_coverage"] = (
+            all(0.92 <= v <= 0.98 for v in shares.values()) if enough else None
+        )
+        musts[f"{scenario}_score"] = ratio <= 1.3 if enough else None
+    return _verdict(figures, **musts)
+
+
+def bound(setting: Setting) -> Result:
+    """Velocity error of ``decor`` over the Cramer-Rao bound of its network."""
+    region = setting.region("decor", 300, setting.seed)
+    make([region], ["velocity.tif"])
+    error, _, _ = _errors(region)
+    least = score.rmse(_bound(setting, 300, setting.seed)[np.isfinite(error)])
+    ratio = score.rmse(error) / least
+    figures = {
+        "rmse_mm_yr": round(1000.0 * score.rmse(error), 3),
+        "bound_mm_yr": round(1000.0 * least, 3),
+        "rmse_over_bound": round(ratio, 3),
+    }
+    return _verdict(figures, efficient=ratio <= 1.10)
+
+
+CASES: Mapping[str, Callable[[Setting], Result]] = {
+    "weighted": weighted,
+    "gaps": gaps,
+    "unweighted": unweighted,
+    "same-answer": same_answer,
+    "accuracy": accuracy,
+    "bound": bound,
+    "coverage": coverage,
+    "memory": memory,
+}
+
+
+def main() -> int:
+    """Run the cases that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--case", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--peer", type=Path, default=ROOT / ".peers" / "mintpy-1.6.4")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--size", type=int, default=TRIALS, help="pixels a side where speed counts")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="small and once: a look, no verdict")
+    parser.add_argument("--folder", type=Path, help="keep stacks and results here")
+    asked = parser.parse_args()
+    size, repeats = (300, 1) if asked.quick else (asked.size, asked.repeats)
+    folder = asked.folder or Path(tempfile.mkdtemp(prefix="bench-inversion-"))
+    folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    setting = Setting(folder, peers.MintPy(asked.peer), asked.seed, size, repeats, asked.quick)
+    # Snakemake marks each folder that a rule makes.
+    warnings.filterwarnings("ignore", message=".*snakemake_timestamp")
+    failed = False
+    try:
+        for case in asked.case:
+            result = CASES[case](setting)
+            failed |= bool(result["missed"])
+            print(json.dumps({"case": case, **result}), flush=True)
+    finally:
+        if asked.folder is None:
+            shutil.rmtree(folder)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
