@@ -17,8 +17,8 @@ from rockglacier.readers import mintpy
 from rockglacier.readers.flat import map_flat
 from rockglacier.readers.geotiff import find_dated
 from rockglacier.readers.lattice import same_grid
-from rockglacier.readers.rasters import different_grid, majority_grid, read_headers, read_window
-from rockglacier.readers.stack import Pair, Rejected, Window, day
+from rockglacier.readers.rasters import different_grid, majority, read_headers, read_window
+from rockglacier.readers.stack import Pair, Rejected, Window, day, part_of
 
 AXIS_NAMES = {
     "y": ("y", "lat", "latitude", "northing"),
@@ -91,7 +91,7 @@ def open_geotiffs(folder: Path, pattern: str, date_format: str) -> Cube:
     maps, headers, rejected = read_headers(maps)
     if not headers:
         raise rejected[0].flaw
-    grid = majority_grid([h.grid for h in headers])
+    grid = majority([h.grid for h in headers])
     for one, header in zip(maps, headers, strict=True):
         if not same_grid(header.grid, grid):
             rejected.append(Rejected("", different_grid(one.path, header.grid, grid)))
@@ -122,7 +122,7 @@ def open_flat(file: Path, like: Path, table: Path, date_format: str, interleave:
 
 def _array_window(values: Any, k: int, window: Window) -> np.ndarray:
     """``window`` of layer ``k`` of (layer, y, x) ``values``; beyond the edges NaN."""
-    return mintpy.hdf5_window(values, window, values.shape[-2:], k)
+    return part_of(values, window, values.shape[-2:], k)
 
 
 def _paths(file: Path, count: int) -> list[str]:
@@ -241,6 +241,22 @@ def _opened(dataset: xr.Dataset, file: Path, variable: str | None) -> _Labelled:
     )
 
 
+class _Oriented:
+    """An array-like seen as (time, y, x), whatever the order of its dimensions."""
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, values: Any, order: Sequence[int]) -> None:
+        self.values, self.order = values, order
+
+    def __getitem__(self, index: Sequence[Any]) -> np.ndarray:
+        own: list[Any] = [None] * 3
+        for axis, part in zip(self.order, index, strict=True):
+            own[axis] = part
+        values = np.asarray(self.values[tuple(own)], np.float32)
+        return values if self.order[1] < self.order[2] else values.T
+
+
 class _Scaled:
     """An HDF5 dataset as its CF attributes say it reads."""
 
@@ -323,19 +339,11 @@ def _labelled(cube: _Labelled, file: Path) -> Cube:
     order = [cube.dims.index(axis[r]) for r in ("time", "y", "x")]
 
     def read(k: int, window: Window) -> np.ndarray:
-        r0, r1 = max(window.top, 0), min(window.bottom, grid.height)
-        c0, c1 = max(window.left, 0), min(window.right, grid.width)
-        out = np.full(window.shape, np.nan, np.float32)
-        if r0 < r1 and c0 < c1:
-            rows = slice(grid.height - r1, grid.height - r0) if upward else slice(r0, r1)
-            index: list[Any] = [None] * 3
-            for place_, part in zip(order, (k, rows, slice(c0, c1)), strict=True):
-                index[place_] = part
-            part = np.asarray(cube.values[tuple(index)])
-            part = part if order[1] < order[2] else part.T
-            top, left = r0 - window.top, c0 - window.left
-            out[top : top + r1 - r0, left : left + c1 - c0] = part[::-1] if upward else part
-        return out
+        if upward:
+            height = grid.height
+            window = window._replace(top=height - window.bottom, bottom=height - window.top)
+        out = part_of(_Oriented(cube.values, order), window, grid.shape, k)
+        return out[::-1] if upward else out
 
     wavelength = cube.mapping.get("wavelength_m", cube.attrs.get("wavelength_m"))
     return Cube(

@@ -29,7 +29,7 @@ from rockglacier.readers.rasters import (
     Header,
     RasterStack,
     different_grid,
-    majority_grid,
+    majority,
     read_headers,
 )
 from rockglacier.readers.stack import NOT_A_DATE, FlawedPair, Pair, Rejected, day, screen
@@ -177,7 +177,7 @@ def open_geotiff(
             "base_perp tables, or .base.par files with parameters (look angle), are needed."
         )
     candidates, headers, unread = read_headers(candidates)
-    grid = majority_grid([h.grid for h in headers]) if headers else None
+    grid = majority([h.grid for h in headers]) if headers else None
     usable = []
     for pair, header in zip(candidates, headers, strict=True):
         unfit = _tag_flaw(pair.path, header)

@@ -34,7 +34,7 @@ from rockglacier.readers.lattice import offset, typical_extent
 from rockglacier.readers.rasters import (
     RasterStack,
     different_grid,
-    majority_grid,
+    majority,
     read_headers,
     read_window,
 )
@@ -274,7 +274,7 @@ def _majority_lattice(grids: list[Grid]) -> Grid:
                 break
         else:
             groups.append([grid])
-    return majority_grid(max(groups, key=len))
+    return majority(max(groups, key=len))
 
 
 def _extent(lattice: Grid, grids: list[Grid]) -> Grid:

@@ -33,6 +33,7 @@ from rockglacier.readers.stack import (
     Stack,
     Window,
     day,
+    part_of,
     screen,
 )
 
@@ -201,7 +202,7 @@ class MintpyStack(Stack):
         k = int(pair.files["index"])
         try:
             layers = {
-                name: hdf5_window(self._open[LAYERS[name]], where, self.shape, k)
+                name: part_of(self._open[LAYERS[name]], where, self.shape, k)
                 for name in self.layers
             }
         except OSError as error:
@@ -274,21 +275,7 @@ def _maps(
                     f"{file}: {name} has shape {source[name].shape} but the stack has {shape}; "
                     "load both with the same subset and looks."
                 )
-        return {n: hdf5_window(source[n], window, shape) for n in present}
-
-
-def hdf5_window(dataset: Any, window: Window, shape: tuple[int, int], *leading: int) -> np.ndarray:
-    """``window`` of an HDF5 dataset (..., y, x); beyond its edges NaN, or 0 for integers."""
-    r0, r1 = max(window.top, 0), min(window.bottom, shape[0])
-    c0, c1 = max(window.left, 0), min(window.right, shape[1])
-    kind = dataset.dtype
-    out = np.full(window.shape, np.nan if kind.kind == "f" else 0, kind)
-    if r0 < r1 and c0 < c1:
-        top, left = r0 - window.top, c0 - window.left
-        out[top : top + r1 - r0, left : left + c1 - c0] = dataset[
-            (*leading, slice(r0, r1), slice(c0, c1))
-        ]
-    return out
+        return {n: part_of(source[n], window, shape) for n in present}
 
 
 def number(attrs: Mapping[str, str], key: str) -> float | None:

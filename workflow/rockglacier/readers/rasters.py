@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import zipfile
+import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -16,7 +20,14 @@ from rockglacier.grid import Grid
 from rockglacier.readers.lattice import offset, same_crs, same_grid
 from rockglacier.readers.stack import FlawedPair, Pair, Rejected, Stack, Window
 
+if TYPE_CHECKING:
+    from rasterio import DatasetReader
+
+T = TypeVar("T", bound=Hashable)
+
 LAYERS = ("phase", "coherence", "component")
+IN_ZIP = re.compile(r"/vsizip/\{(?P<archive>.+)\}/(?P<member>.+)")
+INFLATED = 64_000_000  # bytes; larger members are read in place, piece by piece
 OPENERS = 8  # headers are read at once: opening waits for the disk, not for the processor
 
 
@@ -61,20 +72,42 @@ def read_header(path: str) -> Header:
         raise _off_map(path, error) from error
 
 
+@contextmanager
+def _whole_open(path: str) -> Iterator[DatasetReader]:
+    """The open raster, to be read once; a deflated member of a zip is inflated once, in memory.
+
+    GDAL would inflate it again for every step back. Its checksum is verified on the way.
+    """
+    import rasterio
+    from rasterio.io import MemoryFile
+
+    zipped = IN_ZIP.fullmatch(path)
+    if zipped:
+        with zipfile.ZipFile(zipped["archive"]) as archive:
+            member = archive.getinfo(zipped["member"])
+            deflated = member.compress_type != zipfile.ZIP_STORED
+            content = archive.read(member) if deflated and member.file_size < INFLATED else None
+        if content is not None:
+            with MemoryFile(content) as memory, memory.open() as source:
+                yield source
+            return
+    with rasterio.open(path) as source:
+        yield source
+
+
 def read_window(path: str, grid: Grid, window: Window, *, fill: float = np.nan) -> np.ndarray:
     """The first band of ``path``, which must lie on ``grid``, over ``window`` of that grid.
 
     Scaled as the file states, NaN where it has no data and beyond its edges; float32. With a
     ``fill`` other than NaN the file's own type stays.
     """
-    import rasterio
     from rasterio.errors import RasterioIOError
     from rasterio.windows import Window as RasterWindow
 
     r0, r1 = max(window.top, 0), min(window.bottom, grid.height)
     c0, c1 = max(window.left, 0), min(window.right, grid.width)
     try:
-        with rasterio.open(path) as source:
+        with _whole_open(path) as source:
             found = Grid.of(source)
             if not same_grid(found, grid):
                 raise different_grid(path, found, grid)
@@ -83,7 +116,7 @@ def read_window(path: str, grid: Grid, window: Window, *, fill: float = np.nan) 
                 return np.full(window.shape, fill, kind)
             values: np.ndarray = source.read(1, window=RasterWindow(c0, r0, c1 - c0, r1 - r0))
             nodata, scale, shift = source.nodata, source.scales[0], source.offsets[0]
-    except RasterioIOError as error:
+    except (RasterioIOError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise _unreadable(path, error) from error
     except DimensionError as error:
         raise _off_map(path, error) from error
@@ -119,9 +152,9 @@ def read_headers(
     return [pair for pair, _ in good], [h for _, h in good], bad
 
 
-def majority_grid(grids: Sequence[Grid]) -> Grid:
-    """The grid that most lie on: the odd one out is the flawed one, first in the list or not."""
-    return Counter(grids).most_common(1)[0][0]
+def majority(values: Sequence[T]) -> T:
+    """The most common: the odd one out is the flawed one, first in the list or not."""
+    return Counter(values).most_common(1)[0][0]
 
 
 def different_grid(path: str, found: Grid, needed: Grid) -> FlawedPair:
@@ -157,6 +190,7 @@ class RasterStack(Stack):
         rejected: list[Rejected],
         *,
         phase_sign: int = 1,
+        coherence_of_bytes: bool = False,
         zero_is_missing: bool,
         geometry: Callable[[Window], xr.Dataset],
         wavelength_m: float,
@@ -175,6 +209,7 @@ class RasterStack(Stack):
         self._grids = grids
         self._grid = native_grid
         self._sign = phase_sign
+        self._of_bytes = coherence_of_bytes
         self._zero_is_missing = zero_is_missing
         self._geometry = geometry
 
@@ -194,11 +229,21 @@ class RasterStack(Stack):
             name: read_window(files[name], grid, part, fill=0 if name == "component" else np.nan)
             for name in self.layers
         }
+        if self._of_bytes and "coherence" in layers:
+            layers["coherence"] = _from_bytes(files["coherence"], layers["coherence"])
         return cleaned(layers, sign=self._sign, zero_is_missing=self._zero_is_missing)
 
     def geometry(self, window: Window | None = None) -> xr.Dataset:
         """Read the geometry that the source brings."""
         return self._geometry(window or self.whole)
+
+
+def _from_bytes(path: str, coherence: np.ndarray) -> np.ndarray:
+    """Coherence 0..1 from a raster of bytes 0..255; floats stay as they are."""
+    import rasterio
+
+    with rasterio.open(path) as source:
+        return coherence / np.float32(255.0) if source.dtypes[0] == "uint8" else coherence
 
 
 def cleaned(

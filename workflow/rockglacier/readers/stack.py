@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -242,3 +242,19 @@ def day(text: str, date_format: str = "%Y%m%d") -> np.datetime64:
         return np.datetime64(datetime.strptime(text, date_format).date(), "ns")
     except ValueError:
         return NOT_A_DATE
+
+
+def part_of(values: Any, window: Window, shape: tuple[int, int], *leading: int) -> np.ndarray:
+    """``window`` of array-like ``values`` (..., y, x) of ``shape``, a copy in its own type.
+
+    Beyond the edges lies NaN, or 0 for integers.
+    """
+    r0, r1 = max(window.top, 0), min(window.bottom, shape[0])
+    c0, c1 = max(window.left, 0), min(window.right, shape[1])
+    kind = np.dtype(values.dtype).newbyteorder("=")
+    out = np.full(window.shape, np.nan if kind.kind == "f" else 0, kind)
+    if r0 < r1 and c0 < c1:
+        top, left = r0 - window.top, c0 - window.left
+        part = values[(*leading, slice(r0, r1), slice(c0, c1))]
+        out[top : top + r1 - r0, left : left + c1 - c0] = part
+    return out
