@@ -1,19 +1,25 @@
 """The grid of a region, from where its tracks lie."""
 
-from rockglacier import logs, simulation
+from rockglacier import logs
 from rockglacier.grid import Grid, region_grid
 from rockglacier.readers.catalogue import open_stack
-from rockglacier.readers.displacement import open_displacement
 from rockglacier.readers.stack import lonlat_bounds
 
 
 def place(source, **keys):
     """Grid and extent of one track."""
     if source == "simulated":
-        simulated = simulation.simulate_stack(**keys)
+        from rockglacier.simulation import simulate_stack
+
+        simulated = simulate_stack(**keys)
         grid = Grid.from_coords(simulated, simulated.attrs["crs"])
         return grid, lonlat_bounds(grid)
-    opened = open_displacement(**keys) if source == "displacement" else open_stack(source, **keys)
+    if source == "displacement":
+        from rockglacier.readers.displacement import open_displacement
+
+        opened = open_displacement(**keys)
+    else:
+        opened = open_stack(source, **keys)
     return opened.native_grid, opened.lonlat_bounds
 
 

@@ -3,14 +3,14 @@
 import json
 from pathlib import Path
 
-from rockglacier import figures, io, logs, provenance, reference
+from rockglacier import figures, io, logs, provenance
 from rockglacier.grid import Grid
 
 if __name__ == "__main__":
     logs.start(snakemake.log[0])
     grid = Grid.load(snakemake.input.grid)
+    series = io.open_dataset(snakemake.input.displacement, rows=grid.height)
     velocity = io.read_raster(snakemake.input.velocity)
-    known = snakemake.input.stable_ground
     place = None
     if snakemake.input.reference:
         window = json.loads(Path(snakemake.input.reference).read_text())
@@ -29,11 +29,10 @@ if __name__ == "__main__":
     figures.plot_velocity(
         velocity,
         snakemake.output.velocity,
-        stable_ground=reference.polygons(known, grid) if known else None,
+        stable_ground=series["stable_ground"].compute() == 1,
         **ground,
         **common,
     )
-    series = io.open_dataset(snakemake.input.displacement, rows=grid.height)
     figures.plot_series(series, velocity, snakemake.output.series, **ground, **common)
     corrections = json.loads(Path(snakemake.input.corrections).read_text())
-    figures.plot_corrections(corrections, snakemake.output.corrections, **common)
+    figures.plot_corrections(corrections["corrections"], snakemake.output.corrections, **common)

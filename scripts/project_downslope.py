@@ -1,5 +1,7 @@
 """Velocity along the slope from every track of a region."""
 
+from pathlib import Path
+
 from rockglacier import downslope, io, logs, provenance
 from rockglacier.grid import Grid
 
@@ -7,10 +9,8 @@ if __name__ == "__main__":
     logs.start(snakemake.log[0])
     grid = Grid.load(snakemake.input.grid)
     tracks = {
-        name: (io.read_raster(velocity), io.read_raster(sight))
-        for name, velocity, sight in zip(
-            snakemake.params.tracks, snakemake.input.velocity, snakemake.input.sight, strict=True
-        )
+        Path(velocity).parent.name: (io.read_raster(velocity), io.read_raster(sight))
+        for velocity, sight in zip(snakemake.input.velocity, snakemake.input.sight, strict=True)
     }
     io.write_raster(
         downslope.downslope_velocity(

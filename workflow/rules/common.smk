@@ -51,16 +51,15 @@ def file_setting(path):
     return find
 
 
-def every_track(product):
-    """``product`` of each track of the region."""
+def every_track(product, but=()):
+    """``product`` of each track of the region whose source is not among ``but``."""
 
     def find(wildcards):
-        return collect(
-            "{results}/{region}/{track}/" + product,
-            results=config["results"],
-            region=wildcards.region,
-            track=REGIONS[wildcards.region]["tracks"],
-        )
+        return [
+            f"{config['results']}/{wildcards.region}/{track}/{product}"
+            for track, keys in REGIONS[wildcards.region]["tracks"].items()
+            if keys["source"] not in but
+        ]
 
     return find
 

@@ -50,7 +50,6 @@ rule plot_velocity:
             then=[],
             otherwise="<results>/{region}/{track}/reference.json",
         ),
-        stable_ground=file_setting("stable_ground"),
     output:
         velocity=report(
             "<results>/{region}/figures/{track}_velocity.png",
@@ -80,7 +79,7 @@ rule plot_velocity:
         runtime=minutes(5, 1),
     params:
         title=title_of,
-        code=digest("figures", "reference"),
+        code=digest("figures"),
     message:
         "{wildcards.region}/{wildcards.track}: figures of the velocity"
     script:

@@ -78,8 +78,8 @@ rule correct_unwrapping:
         mem_mb=megabytes(2000, 100),
         runtime=minutes(10, 20),
     params:
-        unwrapping=setting("unwrapping"),
-        code="x",
+        max_cycles=setting("unwrapping/max_cycles"),
+        code=digest("closure", "reference"),
     message:
         "{wildcards.region}/{wildcards.track}: unwrapping errors"
     script:

@@ -21,7 +21,6 @@ rule project_downslope:
         mem_mb=megabytes(1000, 50),
         runtime=minutes(5, 2),
     params:
-        tracks=lambda wildcards: list(REGIONS[wildcards.region]["tracks"]),
         min_sensitivity=setting("downslope/min_sensitivity"),
         code=digest("downslope"),
     message:
@@ -32,9 +31,14 @@ rule project_downslope:
 
 rule summarise:
     input:
+        grid="<results>/{region}/grid.json",
         velocity="<results>/{region}/velocity.tif",
         tracks=every_track("velocity.tif"),
         corrections=every_track("corrections.json"),
+        rejected=every_track("rejected.csv"),
+        networks=every_track("network.json", but=["displacement"]),
+        cycles=every_track("cycles.zarr", but=["displacement"]),
+        truths=every_track("truth.zarr", but=["displacement", *INTERFEROGRAMS]),
         figures=figures_of,
     output:
         summary="<results>/{region}/summary.json",
@@ -51,7 +55,7 @@ rule summarise:
         runtime=minutes(5, 1),
     params:
         name=setting("name"),
-        code=digest("io"),
+        code=digest("summary"),
     message:
         "{wildcards.region}: key figures"
     script:

@@ -70,6 +70,8 @@ rule read_displacement:
     output:
         observed=directory("<results>/{region}/{track}/observed.zarr"),
         geometry=directory("<results>/{region}/{track}/geometry.zarr"),
+        dates="<results>/{region}/{track}/dates.csv",
+        rejected="<results>/{region}/{track}/rejected.csv",
     log:
         "<results>/{region}/{track}/logs/read_displacement.log",
     benchmark:
@@ -84,6 +86,7 @@ rule read_displacement:
     params:
         track=setting("tracks/{track}"),
         period=setting("period"),
+        on_bad_input=setting("on_bad_input"),
         code=reader_digest,
     message:
         "{wildcards.region}/{wildcards.track}: reading the displacement series"

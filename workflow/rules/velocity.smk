@@ -42,6 +42,16 @@ rule correct_displacement:
         ),
         geometry="<results>/{region}/{track}/geometry.zarr",
         dem="<results>/{region}/dem.tif",
+        network=branch(
+            is_displacement,
+            then=[],
+            otherwise="<results>/{region}/{track}/network.csv",
+        ),
+        reference=branch(
+            is_displacement,
+            then=[],
+            otherwise="<results>/{region}/{track}/reference.json",
+        ),
         delays=file_setting("corrections/delays"),
         stable_ground=file_setting("stable_ground"),
         moving_areas=file_setting("moving_areas"),
@@ -62,7 +72,8 @@ rule correct_displacement:
         runtime=minutes(10, 10),
     params:
         corrections=setting("corrections"),
-        code="x",
+        min_temporal_coherence=setting("velocity/min_temporal_coherence"),
+        code=digest("correction", "reference"),
     message:
         "{wildcards.region}/{wildcards.track}: corrections"
     script:
@@ -82,8 +93,6 @@ rule estimate_velocity:
                 "<results>/{region}/{track}/cycles.zarr",
             ],
         ),
-        stable_ground=file_setting("stable_ground"),
-        moving_areas=file_setting("moving_areas"),
     output:
         velocity="<results>/{region}/{track}/velocity.tif",
     log:
@@ -103,7 +112,7 @@ rule estimate_velocity:
         steps=setting("velocity/steps"),
         min_temporal_coherence=setting("velocity/min_temporal_coherence"),
         aliasing=setting("velocity/aliasing"),
-        code=digest("velocity", "phase_noise", "reference"),
+        code=digest("velocity", "phase_noise"),
     message:
         "{wildcards.region}/{wildcards.track}: velocity"
     script:

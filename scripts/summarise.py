@@ -1,0 +1,52 @@
+"""Key figures of a region."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from rockglacier import io, logs, summary
+from rockglacier.grid import Grid
+
+
+def track_of(path):
+    """The track whose product this is."""
+    return Path(path).parent.name
+
+
+def document(path):
+    """The JSON file at ``path``."""
+    return json.loads(Path(path).read_text())
+
+
+if __name__ == "__main__":
+    logger = logs.start(snakemake.log[0])
+    grid = Grid.load(snakemake.input.grid)
+    velocities = {track_of(path): io.read_raster(path) for path in snakemake.input.tracks}
+    networks = {track_of(path): document(path) for path in snakemake.input.networks}
+    tracks = {name: summary.velocity_figures(v) for name, v in velocities.items()}
+    for path in snakemake.input.rejected:
+        tracks[track_of(path)]["rejected"] = len(pd.read_csv(path))
+    for path in snakemake.input.corrections:
+        tracks[track_of(path)]["corrections"] = summary.correction_figures(document(path))
+    for name, network in networks.items():
+        tracks[name] |= {key: network[key] for key in ("pairs", "dates")}
+    for path in snakemake.input.cycles:
+        cycles = io.open_dataset(path, rows=grid.height)
+        triplets = networks[track_of(path)]["triplets"]
+        tracks[track_of(path)] |= summary.closure_figures(cycles, triplets)
+    for path in snakemake.input.truths:
+        truth = io.open_dataset(path)
+        tracks[track_of(path)] |= summary.against_truth(velocities[track_of(path)], truth)
+    found = {
+        "name": snakemake.params.name,
+        "tracks": tracks,
+        "downslope": summary.velocity_figures(io.read_raster(snakemake.input.velocity)),
+        "products": {
+            "velocity": [str(snakemake.input.velocity), *map(str, snakemake.input.tracks)],
+            "figures": str(Path(snakemake.input.figures[0]).parent),
+        },
+    }
+    with io.atomic(snakemake.output.summary) as partial:
+        partial.write_text(json.dumps(found, indent=2) + "\n")
+    logger.info("%s", summary.report(found))
