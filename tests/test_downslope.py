@@ -86,9 +86,9 @@ def test_line_of_sight_points_to_the_satellite():
 
 
 def test_one_track_follows_the_textbook(grid):
-    gradient_error = 0.03
+    gradient_error = 0.002  # small: the textbook's error is of first order
     slope, aspect = 25.0, 80.0
-    rate, sigma = -0.12, 0.004
+    rate, sigma = -0.12, 0.0004
     result = downslope_velocity(
         {"a": _track(grid, rate, sigma, ASCENDING)},
         _slopes(grid, slope, aspect),
@@ -112,7 +112,8 @@ def test_one_track_follows_the_textbook(grid):
     share_error = np.hypot(*changes)
     expected = np.hypot(sigma / share, rate * share_error / share**2)
     np.testing.assert_allclose(result["velocity"], rate / share, rtol=1e-5)
-    np.testing.assert_allclose(result["velocity_error"], expected, rtol=1e-4)
+    np.testing.assert_allclose(result["velocity_error"], expected, rtol=1e-3)
+    assert expected > 1.02 * sigma / abs(share)  # the gradient matters
     np.testing.assert_allclose(result["sensitivity"], share, rtol=1e-5)
     assert (result["track_count"] == 1).all()
     assert (result["reason"] == Reason.OBSERVED).all()
@@ -182,7 +183,7 @@ def test_interval_covers_the_true_creep(creep, which):
     assert observed.mean() > 0.5
     assert 0.92 < inside[observed].mean() < 0.98
     for k in range(4):
-        assert 0.90 < inside[observed & (classes == k)].mean() < 0.985, k
+        assert 0.92 < inside[observed & (classes == k)].mean() < 0.98, k
     slow = observed & (classes < 3)
     standard = (error / result["velocity_error"].values)[slow]
     assert abs(np.median(standard)) < 0.1

@@ -29,6 +29,13 @@ GRADIENT_ERROR = 0.035
 SIGNIFICANCE = 0.01
 UPSLOPE_SIGMAS = 2.326
 
+# Divided differences of second order: the estimate at the mean gradient and one step from it, along
+# the slope and across; a step of sqrt(3) sigma is exact for the fourth moment of a normal error.
+STEP = math.sqrt(3.0)
+ALONG = (0.0, STEP, -STEP, 0.0, 0.0)
+ACROSS = (0.0, 0.0, 0.0, STEP, -STEP)
+CURVATURE = (STEP**2 - 1.0) / (4.0 * STEP**4)
+
 _OUTSIDE = int(Reason.OUTSIDE)
 _SUBSETS = int(Reason.SUBSETS)
 _INSENSITIVE = int(Reason.INSENSITIVE)
@@ -64,10 +71,11 @@ def line_of_sight(incidence_angle: xr.DataArray, heading_deg: float) -> xr.Datas
 
 
 @njit(nogil=True, cache=True)
-def _share(east: float, north: float, up: float, slope: float, aspect: float) -> float:
-    """Line of sight times the downslope unit vector; angles in rad."""
-    level = east * np.sin(aspect) + north * np.cos(aspect)
-    share: float = np.cos(slope) * level - np.sin(slope) * up
+def _share(east: float, north: float, up: float, fall_east: float, fall_north: float) -> float:
+    """Line of sight times the downslope unit vector; ``fall`` is the descent per metre."""
+    steepness = np.maximum(np.hypot(fall_east, fall_north), 1e-12)
+    level = (east * fall_east + north * fall_north) / steepness
+    share: float = (level - up * steepness) / np.sqrt(1.0 + steepness**2)
     return share
 
 
@@ -81,11 +89,13 @@ def sensitivity(sight: xr.Dataset, slope: xr.DataArray, aspect: xr.DataArray) ->
     ------
     Notti et al. (2014), doi:10.1080/01431161.2014.889864 (coefficient C).
     """
+    steepness = xr.ufuncs.tan(require(slope, units="deg") * math.radians(1.0))
+    azimuth = require(aspect, units="deg") * math.radians(1.0)
     share = xr.apply_ufunc(
         _share.py_func,
         *(sight[k] for k in ("east", "north", "up")),
-        np.radians(require(slope, units="deg")),
-        np.radians(require(aspect, units="deg")),
+        steepness * xr.ufuncs.sin(azimuth),
+        steepness * xr.ufuncs.cos(azimuth),
         dask="parallelized",
         output_dtypes=[np.float64],
         keep_attrs=False,
@@ -111,10 +121,10 @@ def downslope_velocity(
 
     Motion is taken to follow the steepest descent. Tracks with C_k = u_k . s combine as
     v = sum(C_k v_k / s_k^2) / sum(C_k^2 / s_k^2); its variance is 1 / sum(C_k^2 / s_k^2) plus what
-    an error ``gradient_error`` (m/m, 1 sigma) of each component of the surface gradient does to it,
-    shared by all tracks. A track with |C| < ``min_sensitivity``, in layover or shadow, or without a
-    velocity to be trusted takes no part. Without any, and on ground flatter than
-    ``MINIMUM_SLOPE_DEG``, the velocity is NaN.
+    an error ``gradient_error`` (m/m, 1 sigma) of each component of the surface gradient does to v,
+    to second order; for one track and small errors (s / C)^2 + (v_los s_C / C^2)^2. A track with
+    |C| < ``min_sensitivity``, in layover or shadow, or without a velocity to be trusted takes no
+    part. Without any, and on ground flatter than ``MINIMUM_SLOPE_DEG``, the velocity is NaN.
 
     Returns
     -------
@@ -133,7 +143,8 @@ def downslope_velocity(
     Source
     ------
     Liu et al. (2013), doi:10.5194/tc-7-1109-2013 (uniform flow down the mean slope); Birge (1932),
-    doi:10.1103/PhysRev.40.207 (widening of errors that contradict each other).
+    doi:10.1103/PhysRev.40.207 (widening of errors that contradict each other); Norgaard et al.
+    (2000), doi:10.1016/S0005-1098(00)00089-3 (divided differences).
     """
     from scipy.stats import chi2
 
@@ -233,24 +244,35 @@ def _combine(
 ) -> None:
     """Combine tracks (track, y, x) pixel by pixel into ``out`` (band, y, x)."""
     tracks, rows, columns = velocity.shape
+    # Descents one step of the gradient's error away, along the slope and across it.
+    fall_east, fall_north = np.empty(5), np.empty(5)
+    shares = np.empty(5)
+    cc, cv = np.empty(5), np.empty(5)
     for i in range(rows):
         for j in range(columns):
-            beta, azimuth = np.radians(slope[i, j]), np.radians(aspect[i, j])
+            steepness = math.tan(math.radians(slope[i, j]))
+            azimuth = math.radians(aspect[i, j])
             directed = slope[i, j] >= MINIMUM_SLOPE_DEG and np.isfinite(azimuth)
-            # 1 sigma of slope and aspect (rad) from that of the gradient.
-            if directed:
-                tilt = math.cos(beta) ** 2 * gradient_error
-                turn = gradient_error / math.tan(beta)
+            for m in range(5):
+                along = ALONG[m] * gradient_error + steepness
+                across = ACROSS[m] * gradient_error
+                fall_east[m] = along * math.sin(azimuth) + across * math.cos(azimuth)
+                fall_north[m] = along * math.cos(azimuth) - across * math.sin(azimuth)
             seen = best = np.nan
             used = 0
             code = code_used = 0
-            cc = cv = vv = ct = ca = tt = ta = aa = tv = av = 0.0
+            cc[:] = 0.0
+            cv[:] = 0.0
+            vv = ca = cb = aa = ab = bb = av = bv = 0.0
             for k in range(tracks):
                 sees = directed and np.isfinite(east[k, i, j])
                 if sees:
-                    share = _share(east[k, i, j], north[k, i, j], up[k, i, j], beta, azimuth)
-                    if not abs(share) <= abs(seen):
-                        seen = share
+                    for m in range(5):
+                        shares[m] = _share(
+                            east[k, i, j], north[k, i, j], up[k, i, j], fall_east[m], fall_north[m]
+                        )
+                    if not abs(shares[0]) <= abs(seen):
+                        seen = shares[0]
                 note = int(reason[k, i, j])
                 v, sigma = float(velocity[k, i, j]), float(error[k, i, j])
                 if not (np.isfinite(v) and sigma > 0.0 and sigma < np.inf):
@@ -258,41 +280,27 @@ def _combine(
                 elif note == 0 or note == _SUBSETS:
                     if np.isnan(slope[i, j]) or (directed and not sees):
                         note = _OUTSIDE
-                    elif not directed or abs(share) < min_sensitivity:
+                    elif not directed or abs(shares[0]) < min_sensitivity:
                         note = _INSENSITIVE
                     else:
-                        # Change of the share for one sigma of slope and of aspect.
-                        by_tilt = -tilt * (
-                            math.sin(beta)
-                            * (
-                                east[k, i, j] * math.sin(azimuth)
-                                + north[k, i, j] * math.cos(azimuth)
-                            )
-                            + up[k, i, j] * math.cos(beta)
-                        )
-                        by_turn = (
-                            turn
-                            * math.cos(beta)
-                            * (
-                                east[k, i, j] * math.cos(azimuth)
-                                - north[k, i, j] * math.sin(azimuth)
-                            )
-                        )
                         weight = 1.0 / sigma**2
-                        cc += weight * share * share
-                        cv += weight * share * v
+                        for m in range(5):
+                            cc[m] += weight * shares[m] * shares[m]
+                            cv[m] += weight * shares[m] * v
+                        a = 0.5 * (shares[1] - shares[2]) / STEP
+                        b = 0.5 * (shares[3] - shares[4]) / STEP
                         vv += weight * v * v
-                        ct += weight * share * by_tilt
-                        ca += weight * share * by_turn
-                        tt += weight * by_tilt * by_tilt
-                        ta += weight * by_tilt * by_turn
-                        aa += weight * by_turn * by_turn
-                        tv += weight * by_tilt * v
-                        av += weight * by_turn * v
+                        ca += weight * shares[0] * a
+                        cb += weight * shares[0] * b
+                        aa += weight * a * a
+                        ab += weight * a * b
+                        bb += weight * b * b
+                        av += weight * a * v
+                        bv += weight * b * v
                         used += 1
                         code_used = max(code_used, note)
-                        if not abs(share) <= abs(best):
-                            best = share
+                        if not abs(shares[0]) <= abs(best):
+                            best = shares[0]
                         continue
                 code = max(code, note)
             out[2, i, j] = best if used else seen
@@ -301,22 +309,26 @@ def _combine(
                 out[0, i, j] = out[1, i, j] = np.nan
                 out[4, i, j] = code
                 continue
-            estimate = cv / cc
-            variance = 1.0 / cc + (ct * ct + ca * ca) * (estimate / cc) ** 2
+            estimate = cv[0] / cc[0]
+            variance = 1.0 / cc[0]
+            for m in (1, 3):
+                ahead, behind = cv[m] / cc[m], cv[m + 1] / cc[m + 1]
+                variance += (0.5 * (ahead - behind) / STEP) ** 2
+                variance += CURVATURE * (ahead + behind - 2.0 * estimate) ** 2
             if used > 1:
-                # Residuals, less what the shared error of slope and aspect explains of them.
-                bt, ba = estimate * (tv - estimate * ct), estimate * (av - estimate * ca)
+                # Residuals, less what the shared error of the gradient explains of them.
+                ra, rb = estimate * (av - estimate * ca), estimate * (bv - estimate * cb)
                 square = estimate * estimate
-                mtt = 1.0 + square * (tt - ct * ct / cc)
-                maa = 1.0 + square * (aa - ca * ca / cc)
-                mta = square * (ta - ct * ca / cc)
-                explained = (maa * bt * bt - 2.0 * mta * bt * ba + mtt * ba * ba) / (
-                    mtt * maa - mta * mta
+                naa = 1.0 + square * (aa - ca * ca / cc[0])
+                nbb = 1.0 + square * (bb - cb * cb / cc[0])
+                nab = square * (ab - ca * cb / cc[0])
+                explained = (nbb * ra * ra - 2.0 * nab * ra * rb + naa * rb * rb) / (
+                    naa * nbb - nab * nab
                 )
-                chi_square = vv - estimate * cv
+                chi_square = vv - estimate * cv[0]
                 if chi_square - explained > critical[used - 2]:
                     code_used = _INCONSISTENT
-                    variance += (chi_square / (used - 1) - 1.0) / cc
+                    variance += (chi_square / (used - 1) - 1.0) / cc[0]
             deviation = math.sqrt(variance)
             if estimate < -UPSLOPE_SIGMAS * deviation:
                 code_used = max(code_used, _UPSLOPE)
