@@ -26,8 +26,9 @@ import xarray as xr
 from measure import Measured
 from ours import ROOT, Region, make
 
-from rockglacier import io, reference, simulation
+from rockglacier import io, reference, simulation, simulation_alpine, terrain
 from rockglacier.conventions import YEAR_DAYS, Reason
+from rockglacier.grid import Grid
 
 SCENES = simulation.SCENARIOS
 TRIALS = 1000  # size (pixels a side) at which speed is judged
@@ -259,6 +260,166 @@ def bound(setting: Setting) -> Result:
     return _verdict(figures, efficient=ratio <= 1.10)
 
 
+def _alpine_stack(setting: Setting) -> tuple[Path, Path, xr.Dataset]:
+    """The alpine stack as MintPy's files, its DEM, and its truth; kept where the folder is kept."""
+    folder = setting.folder / f"alpine_{setting.seed}"
+    stack, dem, truth = (
+        folder / "inputs" / "ifgramStack.h5",
+        folder / "dem.tif",
+        folder / "truth.zarr",
+    )
+    if not truth.exists():
+        grid, height = _alpine_relief(setting.seed)
+        scene = simulation_alpine.simulate_alpine(height, grid, seed=setting.seed)
+        peers.write_mintpy(scene, folder)
+        io.write_raster(height.to_dataset(name="elevation"), dem, grid=grid)
+        names = ["velocity", "tongue", "stable_ground", "aliased", "observable"]
+        io.write_dataset(scene[names], truth, grid=grid)
+    return stack, dem, io.open_dataset(truth)
+
+
+def _alpine_relief(seed: int) -> tuple[Grid, xr.DataArray]:
+    """Relief of 8 km by 8 km about Hochebenkar in the Oetztal Alps; fractal without the data."""
+    data = Path(os.environ.get("ROCKGLACIER_DATA") or ROOT.parent / "shared" / "data")
+    path = data / "dem" / "oggm_srtm_90m" / "oetztal_alps_srtm90.tif"
+    grid = Grid("EPSG:32632", 646_320.0, 5_192_040.0, 40.0, 40.0, 200, 200)
+    if path.exists():
+        return grid, terrain.elevation(path, grid)
+    stream = simulation.stream(seed, simulation.TERRAIN)
+    return grid, simulation.fractal_relief(grid, stream)
+
+
+def alpine(setting: Setting) -> Result:
+    """The real problem: what is claimed about aliased, stable and moving pixels."""
+    stack, dem, truth = _alpine_stack(setting)
+    track = {"source": "mintpy", "path": str(stack)}
+    region = Region(f"alpine_{setting.seed}", setting.folder, track, dem=str(dem))
+    whole = make([region], ["velocity.tif"])
+    estimate = _estimated(region)
+    velocity = estimate["velocity"].values
+    reach = score.NORMAL_95 * estimate["velocity_error"].values
+    claimed = np.isfinite(velocity) & np.isfinite(reach)
+    true = truth["velocity"].values
+    seen = truth["observable"].values == 1
+    tongue = (truth["tongue"].values > 0) & seen
+    stable = (truth["stable_ground"].values == 1) & seen
+    aliased = (truth["aliased"].values == 1) & seen
+    # Confidently slow: even the upper end of the interval lies in a slower class than the truth.
+    fastest = score.class_of(np.abs(velocity) + reach)
+    slow = claimed & (fastest < score.class_of(true))
+    moving = claimed & (np.abs(velocity) > np.maximum(0.01, reach))
+    near = np.abs(score.class_of(velocity) - score.class_of(true)) <= 1
+    shares = {
+        "aliased_slow": float(slow[aliased].mean()),
+        "stable_moving": float(moving[stable & claimed].mean()),
+        "class_within_one": float(near[tongue & claimed].mean()),
+    }
+    by_class = {
+        name: [
+            int((tongue & here).sum()),
+            round(float(claimed[tongue & here].mean()), 3),
+            round(float(near[tongue & here & claimed].mean()), 3),
+        ]
+        for index, name in enumerate(score.CLASS_NAMES)
+        if (tongue & (here := score.class_of(true) == index)).any()
+    }
+    error = np.abs(velocity - true)
+    figures = {
+        "ours_s": round(whole.seconds, 1),
+        **{name: round(share, 4) for name, share in shares.items()},
+        "aliased_pixels": int(aliased.sum()),
+        "tongue_observed": round(float(claimed[tongue].mean()), 3),
+        "stable_observed": round(float(claimed[stable].mean()), 3),
+        "stable_coverage": round(float((error <= reach)[stable & claimed].mean()), 3),
+        "tongue_coverage": round(float((error <= reach)[tongue & claimed].mean()), 3),
+        "by_class_pixels_observed_near": by_class,
+    }
+    return _verdict(
+        figures,
+        aliased=shares["aliased_slow"] <= 0.02,
+        stable=shares["stable_moving"] <= 0.01,
+        classes=shares["class_within_one"] >= 0.85,
+    )
+
+
+def hyp3(setting: Setting) -> Result:
+    """HyP3-shaped zips to velocity, whole process, against smallbaselineApp.py."""
+    size, count = setting.size, 60
+    zips = setting.folder / f"hyp3_{size}_{setting.seed}"
+    scene = simulation.simulate_stack("atmo", height=size, width=size, seed=setting.seed)
+    short = np.flatnonzero((scene["secondary"] - scene["reference"]).dt.days < 100)[:count]
+    scene = scene.isel(pair=short)
+    baselines = np.random.default_rng(setting.seed).normal(0.0, 60.0, scene.sizes["date"])
+    ends = (np.searchsorted(scene["date"], scene[e]) for e in ("secondary", "reference"))
+    secondary, first = ends
+    scene["perpendicular_baseline"] = ("pair", baselines[secondary] - baselines[first])
+    if not zips.exists():
+        with io.atomic(zips) as partial:
+            peers.write_hyp3(scene, partial)
+    region = Region(
+        zips.name,
+        setting.folder,
+        {"source": "hyp3", "path": str(zips)},
+        unwrapping={"max_cycles": 0},
+        corrections={"height": True, "dem_error": True},
+    )
+    ours, theirs = [], []
+    truth = scene["velocity"].values
+    folder = setting.folder / "mintpy" / region.name
+    for _ in range(setting.repeats):
+        shutil.rmtree(setting.folder / "results" / region.name, ignore_errors=True)
+        ours.append(make([region], ["velocity.tif"]))
+        place = json.loads(region.path("reference.json").read_text())
+        centre = (sum(place["rows"]) // 2, sum(place["columns"]) // 2)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        theirs.append(setting.mintpy.from_zips(zips, folder, centre))
+    error = _estimated(region)["velocity"].values - truth
+    peer_error = peers.read_velocity(folder / "velocity.h5")[0] - truth
+    both = np.isfinite(error) & np.isfinite(peer_error)
+    figures = _compared(ours, theirs) | {
+        "size": size,
+        "rmse_mm_yr": round(1000.0 * score.rmse(score.centred(error[both])), 3),
+        "peer_rmse_mm_yr": round(1000.0 * score.rmse(score.centred(peer_error[both])), 3),
+    }
+    return _judge_speed(setting, figures, 3.0)
+
+
+def large(setting: Setting) -> Result:
+    """3000 x 3000 x 115: peak memory of pairs to velocity, and time per pixel at two sizes."""
+    sizes = (300, 600) if setting.quick else (1500, 3000)
+    rules = (
+        "select_network",
+        "choose_reference",
+        "correct_unwrapping",
+        "invert_network",
+        "correct_displacement",
+        "estimate_velocity",
+    )
+    figures: Result = {}
+    seconds, peaks = [], []
+    for size in sizes:
+        folder = setting.folder / f"large_{size}"
+        track = {"source": "simulated", "scenario": "decor", "seed": setting.seed}
+        region = Region("large", folder, track | {"height": size, "width": size})
+        make([region], ["unwrapped.zarr", "geometry.zarr", "pairs.csv"])
+        whole = make([region], ["velocity.tif"])
+        parts = {rule: round(region.seconds(rule), 1) for rule in rules}
+        seconds.append(sum(parts.values()))
+        peaks.append(whole.peak_mb)
+        figures |= {f"seconds_{size}": parts, f"peak_mb_{size}": round(whole.peak_mb)}
+        shutil.rmtree(folder)
+    growth = seconds[1] / seconds[0] / (sizes[1] / sizes[0]) ** 2
+    figures |= {
+        "ours_s": round(seconds[1], 1),
+        "peak_mb": round(peaks[1]),
+        "time_per_pixel_growth": round(growth, 3),
+    }
+    if setting.quick:
+        return _verdict(figures, memory=None, linear=None)
+    return _verdict(figures, memory=peaks[1] <= 3e9 / 2**20, linear=growth <= 1.2)
+
+
 CASES: Mapping[str, Callable[[Setting], Result]] = {
     "weighted": weighted,
     "gaps": gaps,
@@ -267,7 +428,10 @@ CASES: Mapping[str, Callable[[Setting], Result]] = {
     "accuracy": accuracy,
     "bound": bound,
     "coverage": coverage,
+    "alpine": alpine,
+    "hyp3": hyp3,
     "memory": memory,
+    "large": large,
 }
 
 
