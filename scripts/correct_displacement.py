@@ -6,7 +6,7 @@ from pathlib import Path
 import dask
 import pandas as pd
 
-from rockglacier import correction, io, logs, provenance, reference
+from rockglacier import ambiguity, correction, io, logs, provenance, reference
 from rockglacier.atmosphere import ZenithDelays
 from rockglacier.errors import NetworkError
 from rockglacier.grid import Grid
@@ -48,6 +48,10 @@ if __name__ == "__main__":
         reference.polygons(path, grid) if path else None
         for path in (snakemake.input.stable_ground, snakemake.input.moving_areas)
     )
+    if snakemake.input.cycles and known is None:
+        rates = io.open_dataset(snakemake.input.cycles, rows=rows)
+        found = ambiguity.moving(rates[["local_rate", "local_rate_error"]].compute())
+        moving = found if moving is None else moving | found
     if "temporal_coherence" in series:
         quality = series["temporal_coherence"].compute()
     else:

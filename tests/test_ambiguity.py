@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from rockglacier import ambiguity
-from rockglacier.ambiguity import UNRESOLVED
+from rockglacier.conventions import UNRESOLVED
 from rockglacier.errors import UnitsError
 
 WAVELENGTH = 0.0555
@@ -129,6 +129,15 @@ def test_one_span_alone_cannot_tell() -> None:
         xr.full_like(only, 0.6), looks=20, stable_ground=only[0].notnull()
     )
     assert np.all(np.isnan(loss)) and not ambiguity.aliased(loss).any()
+
+
+def test_both_corrections_combine() -> None:
+    dims = ("pair", "y", "x")
+    motion = xr.DataArray(np.array([[[0, 2, UNRESOLVED]]], "int8"), dims=dims)
+    closure = xr.DataArray(np.array([[[1, -3, 3]]], "int8"), dims=dims)
+    both = ambiguity.combined(motion, closure)
+    np.testing.assert_array_equal(both, [[[1, -1, UNRESOLVED]]])
+    assert both.dtype == np.int8
 
 
 def test_phase_in_degrees_is_refused() -> None:

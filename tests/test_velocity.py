@@ -254,3 +254,28 @@ def test_scatter_of_stable_ground_beyond_the_error_is_added_once() -> None:
     calm = result.assign(velocity=(dims, truth + 0.001 * rng.normal(size=error.shape)))
     unchanged = velocity.with_scene_scatter(calm, stable)["velocity_error"]
     np.testing.assert_allclose(unchanged, error)
+
+
+def test_what_is_not_to_be_believed_is_missing_with_its_reason() -> None:
+    dims = ("y", "x")
+    found = xr.Dataset(
+        {
+            "velocity": (dims, [[0.01, 0.02, 0.03, np.nan, np.nan]]),
+            "velocity_error": (dims, [[0.001, 0.001, 0.001, np.nan, np.nan]]),
+            "misfit": (dims, [[1.0, 1.0, 1.0, 1.0, np.nan]]),
+            "observed_share": (dims, [[1.0, 1.0, 1.0, 1.0, 0.0]]),
+        }
+    )
+    quality = xr.Dataset(
+        {
+            "reason": (dims, [[0.0, 3.0, 0.0, 0.0, 1.0]]),
+            "temporal_coherence": (dims, [[0.9, 0.9, 0.5, 0.9, np.nan]]),
+        }
+    )
+    aliased = xr.DataArray([[False, True, False, True, True]], dims=dims)
+    plain = velocity.screened(found, quality, min_temporal_coherence=0.7)
+    np.testing.assert_array_equal(plain["reason"], [[0, 3, 4, 2, 1]])
+    np.testing.assert_array_equal(plain["velocity"], [[0.01, 0.02, np.nan, np.nan, np.nan]])
+    strict = velocity.screened(found, quality, min_temporal_coherence=0.7, aliased=aliased)
+    np.testing.assert_array_equal(strict["reason"], [[0, 5, 4, 2, 1]])
+    assert np.isnan(strict["velocity"][0, 1]) and np.isnan(strict["velocity_error"][0, 1])

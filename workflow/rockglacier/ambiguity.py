@@ -20,6 +20,7 @@ from dask.delayed import delayed
 from rockglacier.conventions import (
     MAP,
     PAIR,
+    UNRESOLVED,
     YEAR_DAYS,
     X,
     Y,
@@ -28,8 +29,6 @@ from rockglacier.conventions import (
     require,
 )
 from rockglacier.phase_noise import phase_variance, unbiased
-
-UNRESOLVED = -128  # in place of a cycle count: the pair cannot be used at this pixel
 
 RING_M = (200.0, 1000.0)  # surroundings that a pixel's phase is compared with
 RING_PRODUCT = 0.04  # coherence product that a pixel of the surroundings needs (0.2 squared)
@@ -278,6 +277,13 @@ def resolve(
     if stable_ground is None:
         stable_ground = ~moving(by_bands(None)[["local_rate", "local_rate_error"]].compute())
     return by_bands(stable_ground)
+
+
+def combined(resolved: xr.DataArray, closed: xr.DataArray) -> xr.DataArray:
+    """Cycles of both corrections, int8; UNRESOLVED where motion is."""
+    total = (resolved.astype(np.int16) + closed).clip(UNRESOLVED + 1, 127)
+    total = total.where(resolved != UNRESOLVED, UNRESOLVED).astype(np.int8)
+    return describe(total, "cycles", "whole cycles to add; -128: not usable", "1")
 
 
 def moving(resolved: xr.Dataset) -> xr.DataArray:

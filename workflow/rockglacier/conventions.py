@@ -37,6 +37,10 @@ SPEED_OF_LIGHT_M_S = 299_792_458.0
 SENTINEL1_WAVELENGTH_M = SPEED_OF_LIGHT_M_S / 5.405000454334350e9
 
 
+UNRESOLVED = -128  # in place of a pair's whole cycles: not to be told, the sample is not used
+LOOKS = 20.0  # ASSUME: independent looks of a stack that does not state them
+
+
 class Reason(IntEnum):
     """Why a pixel has no velocity, or one to be read with care (band ``reason``)."""
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from rockglacier.conventions import PAIR, X, Y
+from rockglacier.conventions import PAIR, UNRESOLVED, X, Y
 from rockglacier.errors import SceneError
 from rockglacier.grid import Grid
 
@@ -137,6 +137,39 @@ def open_dataset(path: str | Path, *, rows: int | None = None) -> xr.Dataset:
         dataset[name].load()
     chunks = {d: (rows if d == Y else -1) for d in dataset.dims}
     return dataset.assign({n: a.chunk({d: chunks[d] for d in a.dims}) for n, a in dataset.items()})
+
+
+def open_pairs(
+    stack: str | Path,
+    network: str | Path,
+    *,
+    bytes_per_sample: float,
+    memory_mb: float,
+    threads: int,
+    cycles: str | Path | None = None,
+) -> xr.Dataset:
+    """The pairs of a track that the ``network`` table uses, in Dask blocks that fit into memory.
+
+    With ``cycles`` (what ``correct_unwrapping`` wrote) the phase is corrected, and NaN where the
+    cycle is unresolved. ``bytes_per_sample``: what a step holds per sample of a pair.
+    """
+    import pandas as pd
+
+    used = np.flatnonzero(pd.read_csv(network, usecols=["used"])["used"])
+    lazy = xr.open_zarr(stack, consolidated=False, chunks=None)
+    rows = block_rows(
+        lazy.sizes[Y],
+        bytes_per_sample * used.size * lazy.sizes[X],
+        memory_mb,
+        threads,
+        multiple=chunk_rows(stack, "phase"),
+    )
+    pairs = open_dataset(stack, rows=rows).isel({PAIR: used})
+    if cycles is not None:
+        whole = open_dataset(cycles, rows=rows)["cycles"]
+        phase = (pairs["phase"] + np.float32(2.0 * np.pi) * whole).where(whole != UNRESOLVED)
+        pairs = pairs.assign(phase=phase.assign_attrs(pairs["phase"].attrs))
+    return pairs
 
 
 def chunk_rows(path: str | Path, variable: str) -> int:

@@ -25,6 +25,7 @@ from rockglacier.ambiguity import RATE_CHANGE
 from rockglacier.conventions import (
     DATE,
     PAIR,
+    Reason,
     X,
     Y,
     describe,
@@ -541,11 +542,38 @@ def with_scene_scatter(estimate: xr.Dataset, stable_ground: xr.DataArray) -> xr.
     return out.assign_attrs(scene_scatter_m_per_year=float(np.sqrt(excess)))
 
 
+def screened(
+    estimate: xr.Dataset,
+    quality: xr.Dataset,
+    *,
+    min_temporal_coherence: float,
+    aliased: xr.DataArray | None = None,
+) -> xr.Dataset:
+    """``estimate`` with NaN and a reason where its velocities are not to be believed.
+
+    ``quality`` holds ``reason`` and ``temporal_coherence`` (y, x) of the inversion; ``aliased``
+    (y, x) is True where motion between dates may exceed what phase resolves. What the series says
+    there stays in the displacement; the map says "not observed", never "slow".
+    """
+    bands = [n for n in estimate if n not in ("misfit", "observed_share")]
+    reason = quality["reason"]
+    low = quality["temporal_coherence"] < min_temporal_coherence
+    solved = estimate["velocity"].notnull()
+    reason = reason.where(~(low & solved), Reason.LOW_TEMPORAL_COHERENCE)
+    if aliased is not None:
+        reason = reason.where(~(aliased & solved), Reason.ALIASED)
+    # Few dates in too many pieces: solved by the inversion, but no rate follows.
+    reason = reason.where(solved | (reason > Reason.OBSERVED), Reason.TOO_FEW_PAIRS)
+    kept = (reason == Reason.OBSERVED) | (reason == Reason.SUBSETS)
+    out = estimate.assign({n: estimate[n].where(kept) for n in bands})
+    return out.assign(reason=reason.assign_attrs(quality["reason"].attrs))
+
+
 def _bands(terms: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Output variables by name: long name and units."""
-    bands = {"velocity": ("velocity toward the satellite", "m yr-1")}
+    bands = {"velocity": ("velocity toward the satellite", "m/yr")}
     if "acceleration" in terms:
-        bands["acceleration"] = ("acceleration toward the satellite", "m yr-2")
+        bands["acceleration"] = ("acceleration toward the satellite", "m/yr2")
     for name in ("annual", "semiannual"):
         if f"{name}_sine" in terms:
             bands[f"{name}_amplitude"] = (f"{name} amplitude", "m")

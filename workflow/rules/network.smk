@@ -79,7 +79,8 @@ rule correct_unwrapping:
         runtime=minutes(10, 20),
     params:
         max_cycles=setting("unwrapping/max_cycles"),
-        code=digest("closure", "reference"),
+        looks=setting("inversion/looks"),
+        code=digest("ambiguity", "closure", "reference"),
     message:
         "{wildcards.region}/{wildcards.track}: unwrapping errors"
     script:

@@ -52,6 +52,11 @@ rule correct_displacement:
             then=[],
             otherwise="<results>/{region}/{track}/reference.json",
         ),
+        cycles=branch(
+            is_displacement,
+            then=[],
+            otherwise="<results>/{region}/{track}/cycles.zarr",
+        ),
         delays=file_setting("corrections/delays"),
         stable_ground=file_setting("stable_ground"),
         moving_areas=file_setting("moving_areas"),
@@ -73,7 +78,7 @@ rule correct_displacement:
     params:
         corrections=setting("corrections"),
         min_temporal_coherence=setting("velocity/min_temporal_coherence"),
-        code=digest("correction", "reference"),
+        code=digest("ambiguity", "correction", "reference"),
     message:
         "{wildcards.region}/{wildcards.track}: corrections"
     script:
@@ -111,8 +116,8 @@ rule estimate_velocity:
         terms=setting("velocity/terms"),
         steps=setting("velocity/steps"),
         min_temporal_coherence=setting("velocity/min_temporal_coherence"),
-        aliasing=setting("velocity/aliasing"),
-        code=digest("velocity", "phase_noise"),
+        screen_aliasing=setting("velocity/screen_aliasing"),
+        code=digest("velocity", "phase_noise", "ambiguity"),
     message:
         "{wildcards.region}/{wildcards.track}: velocity"
     script:
