@@ -73,7 +73,8 @@ def open_cube(
         with file.open("rb") as stream:
             signature = stream.read(8)
         if signature == HDF5_SIGNATURE:
-            return open_hdf5(file, variable)
+            with mintpy.readable(file):
+                return open_hdf5(file, variable)
         if signature.startswith(NETCDF3_SIGNATURE):
             opened = xr.open_dataset(file, engine="scipy", cache=False)
             return _labelled(_opened(opened, file, variable), file)
@@ -164,7 +165,7 @@ def last_column(table: Path, count: int) -> list[float]:
 
 
 def open_hdf5(file: Path, variable: str | None) -> Cube:
-    source = mintpy.hdf5_file(file, rdcc_nbytes=mintpy.CACHE_BYTES)
+    source = mintpy.hdf5_file(file)
     attrs = {str(k): mintpy.text(v) for k, v in source.attrs.items()}
     if variable is None and "timeseries" in source and "date" in source:
         values = source["timeseries"]

@@ -72,22 +72,13 @@ class _Pattern:
     def find(self) -> list[tuple[str, dict[str, str]]]:
         """Files that match, each with the dates that its name states, as text."""
         wild = re.sub(r"\{\w+\}", "*", self.text)
-        fixed = re.split(r"[*?\[]", wild)[0]
-        base = Path(fixed if fixed.endswith("/") else str(Path(fixed).parent))
-        rest = wild[len(str(base)) :].lstrip("/")
-        files = sorted(str(p) for p in (base.glob(rest) if rest else [base]))
-        matches = [(f, self.expression.fullmatch(f)) for f in files]
+        matches = [(f, self.expression.fullmatch(f)) for f in _glob(wild)]
         return [(f, m.groupdict()) for f, m in matches if m]
 
     def fill(self, dates: Mapping[str, str]) -> str:
         """The one file of a pair whose dates are ``dates``; FlawedPair where there is not one."""
         name = self.text.format(**dates)
-        fixed = re.split(r"[*?\[]", name)[0]
-        if fixed == name:
-            found = [name] if Path(name).is_file() else []
-        else:
-            base = Path(fixed if fixed.endswith("/") else str(Path(fixed).parent))
-            found = [str(p) for p in base.glob(name[len(str(base)) :].lstrip("/"))]
+        found = _glob(name)
         if len(found) != 1:
             raise FlawedPair(
                 name,
@@ -97,6 +88,17 @@ class _Pattern:
                 remedy="add the file, correct the pattern, or remove the pair",
             )
         return found[0]
+
+
+def _glob(pattern: str) -> list[str]:
+    """Files that match a path with ``*``, ``?`` and ``**/``, sorted."""
+    parts = [p if p == "**" else re.sub(r"\*+", "*", p) for p in Path(pattern).parts]
+    fixed = next((k for k, p in enumerate(parts) if re.search(r"[*?]", p)), len(parts))
+    base, rest = Path(*parts[:fixed]), parts[fixed:]
+    if not rest:
+        return [str(base)] if base.is_file() else []
+    literal = [re.sub(r"\[", "[[]", p) for p in rest]
+    return sorted(str(p) for p in base.glob("/".join(literal)))
 
 
 def find_dated(

@@ -12,7 +12,8 @@ satellite, anticlockwise from north; ``shadowMask`` 0 where neither layover nor 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,16 +39,24 @@ from rockglacier.readers.stack import (
 )
 
 LAYERS = {"phase": "unwrapPhase", "coherence": "coherence", "component": "connectComponent"}
-CACHE_BYTES = 256_000_000  # h5py's chunks cross pairs: keep them until the next pair is read
+# h5py's chunks cross pairs: keep them until the next pair is read.
+CACHE_BYTES, CACHE_SLOTS = 256_000_000, 20_011
 
 
-def hdf5_file(path: Path, **options: Any) -> Any:
-    """The open HDF5 file ``path``; SceneError where it cannot be read."""
+def hdf5_file(path: Path) -> Any:
+    """The open HDF5 file ``path``; SceneError where it cannot be opened."""
     import h5py
 
+    with readable(path):
+        return h5py.File(path, "r", rdcc_nbytes=CACHE_BYTES, rdcc_nslots=CACHE_SLOTS)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn errors of the HDF5 library within the block into SceneError."""
     try:
-        return h5py.File(path, "r", **options)
-    except OSError as error:
+        yield
+    except (OSError, RuntimeError) as error:
         raise SceneError(
             f"{path} cannot be read ({' '.join(str(error).split())}); a whole HDF5 file is needed: "
             "check the path, or make the file again."
@@ -95,7 +104,7 @@ def open_mintpy(path: str | Path, *, geometry: str | Path | None = None) -> Mint
             ),
             file / "ifgramStack.h5",
         )
-    with hdf5_file(file) as source:
+    with readable(file), hdf5_file(file) as source:
         missing = [n for n in ("unwrapPhase", "date") if n not in source]
         attrs = {str(k): text(v) for k, v in source.attrs.items()}
         if missing or "WAVELENGTH" not in attrs:
@@ -149,7 +158,7 @@ def find_geometry(file: Path, grid: Grid | None, given: str | Path | None) -> Pa
     if grid is not None:
         return found
     if found is not None:
-        with hdf5_file(found) as source:
+        with readable(found), hdf5_file(found) as source:
             if "latitude" in source and "longitude" in source:
                 return found
     raise SceneError(
@@ -193,7 +202,7 @@ class MintpyStack(Stack):
 
     @cached_property
     def _open(self) -> Any:
-        return hdf5_file(self._file, rdcc_nbytes=CACHE_BYTES, rdcc_nslots=20_011)
+        return hdf5_file(self._file)
 
     def read(self, index: int, window: Window | None = None) -> xr.Dataset:
         """Read the layers of one pair."""
@@ -205,7 +214,7 @@ class MintpyStack(Stack):
                 name: part_of(self._open[LAYERS[name]], where, self.shape, k)
                 for name in self.layers
             }
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             raise FlawedPair(
                 pair.path,
                 "unreadable",
@@ -267,7 +276,7 @@ def _maps(
 ) -> dict[str, np.ndarray]:
     if file is None:
         return {}
-    with hdf5_file(file) as source:
+    with readable(file), hdf5_file(file) as source:
         present = [n for n in names if n in source]
         for name in present:
             if source[name].shape != shape:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import xarray as xr
@@ -87,9 +86,14 @@ class Placement:
         return xr.Dataset(out, attrs=layers.attrs)
 
 
-@lru_cache(maxsize=1)
 def place(stack: Source, grid: Grid) -> Placement:
-    """Where the pixels of ``grid`` lie in ``stack``'s raster."""
+    """Where the pixels of ``grid`` lie in ``stack``'s raster, found once; SceneError if nowhere."""
+    if grid not in stack.placements:
+        stack.placements[grid] = _place(stack, grid)
+    return stack.placements[grid]
+
+
+def _place(stack: Source, grid: Grid) -> Placement:
     native = stack.native_grid
     if native is not None:
         corner = offset(native, grid)

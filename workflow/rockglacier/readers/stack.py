@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,9 @@ import xarray as xr
 
 from rockglacier.errors import SceneError
 from rockglacier.grid import Grid
+
+if TYPE_CHECKING:
+    from rockglacier.readers.placement import Placement
 
 # ASSUME: oversampling and windowing leave one independent look in 1.94 of Sentinel-1 IW
 # (range 1.33 x azimuth 1.46; MintPy's NCORRLOOKS, Yunjun et al. 2019,
@@ -106,6 +109,11 @@ class Source(ABC):
     def whole(self) -> Window:
         """The window of the whole raster."""
         return Window(0, self.shape[0], 0, self.shape[1])
+
+    @cached_property
+    def placements(self) -> dict[Grid, Placement]:
+        """Where the pixels of grids lie on it, as far as ``placement.place`` found out."""
+        return {}
 
     @cached_property
     def lonlat_bounds(self) -> tuple[float, float, float, float]:
