@@ -7,6 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 p
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 CORES ?= all
 BIN := $(CURDIR)/.venv/bin
+RESULTS ?= results
 TESTS ?= tests
 # The environment is made anew only where the lock or the interpreter changes.
 READY := .venv/.made-from-$(shell git hash-object requirements.lock 2>/dev/null | cut -c1-12)
@@ -20,8 +21,8 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(READY) ## the main job: every region of config/config.yaml; prints where the products are
-	snakemake --cores $(CORES) $(ARGS)
-	@python scripts/show_results.py $(ARGS)
+	snakemake --cores $(CORES) --config results=$(RESULTS) $(ARGS)
+	@python scripts/show_results.py $(RESULTS)/*/summary.json
 
 test: lint ## every gate: formatters, linters, types, tests
 	python -m pytest $(TESTS) --ignore tests/cluster
@@ -41,8 +42,8 @@ bench: bench-inversion ## every benchmark against its peers
 bench-inversion: $(READY) $(MINTPY)/.made ## the inversion against MintPy
 	python benchmarks/inversion.py --peer $(MINTPY) $(ARGS)
 
-report: $(READY) ## results/report.html: figures, rules, run times
-	snakemake --report results/report.html $(ARGS)
+report: $(READY) ## $(RESULTS)/report.html: figures, rules, run times
+	snakemake --report $(RESULTS)/report.html --config results=$(RESULTS)
 
 lock: $(READY) ## requirements.lock anew, from pyproject.toml
 	@python -m venv .peers/uv && .peers/uv/bin/python -m pip install --quiet --upgrade uv

@@ -45,7 +45,9 @@ if __name__ == "__main__":
     )
     delay = velocity.delay_variance(displacement, product, model, sample=stable, **options)
     fitted = velocity.estimate(displacement, product, model, delay_variance=delay, **options)
-    fitted = velocity.with_scene_scatter(fitted.compute(), stable)
+    fitted = fitted.compute()
+    if "assumption" not in series["stable_ground"].attrs:  # else slow motion would pass for noise
+        fitted = velocity.with_scene_scatter(fitted, stable)
     if snakemake.input.pairs:
         fitted = velocity.screened(
             fitted,
