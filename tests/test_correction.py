@@ -199,6 +199,37 @@ def test_a_local_reference_removes_what_neighbours_share():
     assert np.array_equal(local["displacement"].values[:, lone], scene.seen.values[:, lone])
 
 
+def test_the_ring_is_what_it_says():
+    rng = np.random.default_rng(31)
+    seen = series(rng.normal(0, 0.01, (len(DATES), *GRID.shape)))
+    stable, height = rng.random(GRID.shape) < 0.06, 2500.0 + 200.0 * smooth(rng, 4)
+    seen = seen.where(~on_grid(rng.random(GRID.shape) < 0.02), np.nan)
+    local = local_reference(
+        seen, on_grid(stable), on_grid(height, "m"), GRID, ring_m=(100.0, 460.0)
+    )
+    usable = stable & np.isfinite(seen.values).all(axis=0)
+    rows, columns = np.indices(GRID.shape)
+    checked = 0
+    for row, column in rng.integers(0, GRID.shape, (60, 2)):
+        away = 40.0 * np.hypot(rows - row, columns - column)
+        ring = (
+            usable & (away >= 100) & (away <= 460) & (np.abs(height - height[row, column]) <= 150)
+        )
+        expected = seen[:, row, column].values
+        if ring.sum() < 12:
+            assert local["ring_pixels"][row, column] == 0
+        elif ring.sum() % 2 == 0 and ring.sum() <= 32:
+            assert local["ring_pixels"][row, column] == ring.sum()
+            expected = expected - np.median(seen.values[:, ring], axis=1)
+        else:
+            continue
+        checked += 1
+        assert np.allclose(
+            local["displacement"][:, row, column], expected, atol=1e-7, equal_nan=True
+        )
+    assert checked > 20
+
+
 @pytest.mark.parametrize("rows", [11, 40, 83])
 def test_lazy_equals_eager(rows):
     scene = Scene(40)
@@ -215,7 +246,7 @@ def test_lazy_equals_eager(rows):
     }
     eager = correct(seen, GRID, **options)
     lazy = correct(seen.chunk({"date": -1, "y": rows, "x": -1}), GRID, **options)
-    assert lazy["displacement"].chunks
+    assert lazy["displacement"].chunksizes["y"] == seen.chunk({"y": rows}).chunksizes["y"]
     assert json.loads(lazy.attrs["corrections"]) == json.loads(eager.attrs["corrections"])
     for name in ("displacement", "ring_pixels"):
         assert np.allclose(lazy[name], eager[name], atol=2e-7, equal_nan=True)
