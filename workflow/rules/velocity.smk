@@ -116,6 +116,8 @@ rule estimate_velocity:
         terms=setting("velocity/terms"),
         steps=setting("velocity/steps"),
         min_temporal_coherence=setting("velocity/min_temporal_coherence"),
+        stable_ground=setting("stable_ground"),
+        local_reference=setting("corrections/local_reference"),
         screen_aliasing=setting("velocity/screen_aliasing"),
         code=digest("velocity", "phase_noise", "ambiguity"),
     message:
