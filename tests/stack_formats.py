@@ -1,6 +1,6 @@
 """A small scene of known motion, and writers of it in the layouts that its makers use.
 
-The layouts follow the products' own documents; no reader is imported here.
+The layouts follow the products' own documents; no reader is called here.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import rasterio
 
 from rockglacier.grid import Grid
+from rockglacier.readers.stack import Source
 
 WAVELENGTH_M = 0.0554657
 INCIDENCE_DEG = 38.0
@@ -74,6 +75,11 @@ class Scene:
         """East, north, up of the unit vector ground to satellite (right-looking)."""
         t, h = np.radians(INCIDENCE_DEG), np.radians(HEADING_DEG)
         return -np.sin(t) * np.cos(h), np.sin(t) * np.sin(h), np.cos(t)
+
+
+def place(source: Source) -> tuple[Grid | None, tuple[float, float, float, float]]:
+    """What a region's grid follows from."""
+    return source.native_grid, source.lonlat_bounds
 
 
 def write_tif(

@@ -12,11 +12,10 @@ from stack_formats import Scene
 
 from rockglacier import io
 from rockglacier.conventions import SENTINEL1_WAVELENGTH_M
-from rockglacier.errors import ConfigurationError, SceneError
-from rockglacier.grid import Grid
+from rockglacier.errors import ConfigurationError, DimensionError, SceneError
+from rockglacier.grid import Grid, region_grid
 from rockglacier.readers.assemble import assemble, write_geometry
 from rockglacier.readers.catalogue import open_stack
-from rockglacier.readers.lattice import region_grid
 from rockglacier.readers.placement import place
 
 GEOTIFF = {
@@ -83,7 +82,7 @@ def test_formats_become_the_same_stack(source: str, scene: Scene, tmp_path: Path
     else:
         layers = [(truth.phase(p), truth.coherence(p)) for p in truth.pairs]
     stack = open_stack(source, path, **options)
-    grid = region_grid([stack])
+    grid = region_grid([formats.place(stack)])
     assert grid == scene.grid
     pairs, rejected = assemble(stack, grid, tmp_path / "out.zarr", threads=2)
     assert rejected.empty
@@ -177,7 +176,7 @@ def test_hyp3_extents_differ_but_share_a_lattice(scene: Scene, tmp_path: Path) -
             tmp_path / "in", scene, pair, number=k, margin=margin, zipped=True
         )
     stack = open_stack("hyp3", tmp_path / "in")
-    grid = region_grid([stack])
+    grid = region_grid([formats.place(stack)])
     assert grid.shape == (scene.grid.height - 2, scene.grid.width - 2)
     pairs, rejected = assemble(stack, grid, tmp_path / "out.zarr")
     assert rejected.empty
@@ -276,31 +275,27 @@ def test_region_grid_keeps_the_lattice(scene: Scene, tmp_path: Path) -> None:
     stack = open_stack("geotiff", tmp_path, **GEOTIFF)
     west, south, east, north = stack.lonlat_bounds
     area = (west + 0.002, south + 0.002, east - 0.004, north - 0.002)
-    small = region_grid([stack], area=area)
+    small = region_grid([formats.place(stack)], area=area)
     assert small.dx == scene.grid.dx and small.width < scene.grid.width
     placement = place(stack, small)
     assert placement.corner is not None
     row, column = placement.corner
     assert small.west == scene.grid.west + column * scene.grid.dx
     assert small.north == scene.grid.north - row * scene.grid.dy
-    own = region_grid([stack], crs="EPSG:32633", spacing_m=60)
+    own = region_grid([formats.place(stack)], crs="EPSG:32633", spacing_m=60)
     assert own.crs == "EPSG:32633" and own.dx == 60 and place(stack, own).corner is None
-    with pytest.raises(ConfigurationError, match="lies outside the stacks"):
-        region_grid([stack], area=(0.0, 0.0, 1.0, 1.0))
+    with pytest.raises(DimensionError, match="does not touch the sources"):
+        region_grid([formats.place(stack)], area=(0.0, 0.0, 1.0, 1.0))
 
 
 def test_region_grid_of_several_tracks(grid: Grid) -> None:
-    class Track:
-        def __init__(self, native: Grid | None) -> None:
-            self.native_grid = native
-            self.lonlat_bounds = (10.80, 46.90, 10.84, 46.92)
-
+    bounds = (10.80, 46.90, 10.84, 46.92)
     east = dataclasses.replace(grid, west=grid.west + 10 * grid.dx, width=40)
-    both = region_grid([Track(grid), Track(east)])
+    both = region_grid([(grid, bounds), (east, bounds)])
     assert (both.west, both.width, both.height) == (grid.west, 50, grid.height)
     slipped = dataclasses.replace(grid, west=grid.west + 0.4 * grid.dx)
     for other in (slipped, None):
-        made = region_grid([Track(grid), Track(other)], spacing_m=50)
+        made = region_grid([(grid, bounds), (other, bounds)], spacing_m=50)
         assert made.crs == "EPSG:32632" and made.dx == 50
         assert made.west % 50 == 0
 

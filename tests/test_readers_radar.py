@@ -10,10 +10,9 @@ from stack_formats import Scene
 
 from rockglacier import io
 from rockglacier.errors import SceneError
-from rockglacier.grid import Grid
+from rockglacier.grid import Grid, region_grid
 from rockglacier.readers.assemble import assemble, write_geometry
 from rockglacier.readers.catalogue import open_stack
-from rockglacier.readers.lattice import region_grid
 from rockglacier.readers.placement import place
 from rockglacier.readers.resampling import invert_lookup
 
@@ -58,7 +57,7 @@ def written(source: str, folder: Path, scene: Scene) -> Path:
 def test_radar_stack_lands_where_its_lookup_says(source: str, scene: Scene, tmp_path: Path) -> None:
     stack = open_stack(source, written(source, tmp_path / "in", scene))
     assert stack.native_grid is None and stack.shape == SHAPE
-    grid = region_grid([stack], spacing_m=40.0)
+    grid = region_grid([formats.place(stack)], spacing_m=40.0)
     assert grid.crs == UTM
     pairs, rejected = assemble(stack, grid, tmp_path / "out.zarr", threads=2)
     assert rejected.empty
@@ -104,7 +103,7 @@ def test_isce2_flaws(scene: Scene, tmp_path: Path) -> None:
     small = np.ones((10, 12), np.float32)
     formats.write_isce_image(pairs[2] / "filt_fine.unw", small, small)
     stack = open_stack("isce2", merged)
-    grid = region_grid([stack])
+    grid = region_grid([formats.place(stack)])
     with pytest.raises(SceneError, match=r"filt_fine\.cor\.xml: metadata missing"):
         assemble(stack, grid, tmp_path / "out.zarr", on_bad_input="stop")
     kept, rejected = assemble(stack, grid, tmp_path / "out.zarr")
@@ -136,7 +135,7 @@ def test_component_is_taken_whole(scene: Scene, tmp_path: Path) -> None:
     place_ = merged / "interferograms" / "20200601_20200613" / "filt_fine.unw.conncomp"
     formats.write_isce_image(place_, np.where(right, 7, 3).astype(np.uint8), scheme="BIP")
     stack = open_stack("isce2", merged)
-    grid = region_grid([stack])
+    grid = region_grid([formats.place(stack)])
     assemble(stack, grid, tmp_path / "out.zarr")
     out = io.open_dataset(tmp_path / "out.zarr")
     gx, gy = np.meshgrid(grid.x, grid.y)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rasterio import DatasetReader
 
 METRES_PER_DEGREE = 111_195.0  # of latitude, sphere of radius 6371.0 km
+COINCIDE_PIXELS = 0.01  # pixels closer than this are one
 
 
 @cache
@@ -31,6 +32,13 @@ def crs_name(crs: str) -> str:
     known = CRS.from_user_input(int(crs) if crs.isdigit() else crs)
     epsg = known.to_epsg()
     return f"EPSG:{epsg}" if epsg else str(known.to_wkt())
+
+
+@cache
+def _same_crs(a: str, b: str) -> bool:
+    from rasterio.crs import CRS
+
+    return a == b or bool(CRS.from_user_input(a) == CRS.from_user_input(b))
 
 
 @dataclass(frozen=True)
@@ -234,13 +242,33 @@ class Grid:
                 f"The area {list(lonlat)} does not touch the sources, which cover {self.bounds} in "
                 f"{self.crs}; correct area (west, south, east, north in degrees)."
             )
+        return self.part(upper, lower, first, last)
+
+    def part(self, top: int, bottom: int, left: int, right: int) -> Grid:
+        """Rows ``top:bottom`` and columns ``left:right``, which may reach beyond this grid."""
         return replace(
             self,
-            west=self.west + first * self.dx,
-            north=self.north - upper * self.dy,
-            width=last - first,
-            height=lower - upper,
+            west=self.west + left * self.dx,
+            north=self.north - top * self.dy,
+            width=right - left,
+            height=bottom - top,
         )
+
+    def offset(self, other: Grid) -> tuple[int, int] | None:
+        """Row and column of ``other``'s first pixel here; None where pixels do not coincide."""
+        if not _same_crs(self.crs, other.crs):
+            return None
+        drift = max(
+            abs(other.dx / self.dx - 1.0) * max(self.width, other.width),
+            abs(other.dy / self.dy - 1.0) * max(self.height, other.height),
+        )
+        row, column = (self.north - other.north) / self.dy, (other.west - self.west) / self.dx
+        slip = max(abs(row - round(row)), abs(column - round(column)))
+        return (round(row), round(column)) if max(drift, slip) < COINCIDE_PIXELS else None
+
+    def coincides(self, other: Grid) -> bool:
+        """True where ``other`` has the same pixels, to 1/100 of one."""
+        return self.shape == other.shape and self.offset(other) == (0, 0)
 
 
 def region_grid(
@@ -252,13 +280,21 @@ def region_grid(
 ) -> Grid:
     """The grid of a region whose ``sources`` lie on a grid (None: in radar geometry) and extent.
 
-    Extents and ``area`` are (west, south, east, north) in degrees. Where all sources share one
-    grid the region stays on it, cropped to ``area``; else, or with ``crs``, a grid of ``spacing_m``
-    is made over the area or, without it, over all that the sources cover.
+    Extents and ``area`` are (west, south, east, north) in degrees. Where the pixels of all sources
+    coincide the region stays on them, so that nothing is resampled: over all that the sources
+    cover, cropped to ``area``. Else, or with ``crs``, a grid of ``spacing_m`` is made over the area
+    or, without it, over all that the sources cover.
     """
-    natives = {native for native, _ in sources}
-    native = natives.pop() if len(natives) == 1 else None
-    if native is not None and crs is None:
+    natives = [native for native, _ in sources if native is not None]
+    at = [natives[0].offset(native) for native in natives]
+    if crs is None and len(natives) == len(sources) and None not in at:
+        corners = [
+            (o[0], o[0] + n.height, o[1], o[1] + n.width)
+            for o, n in zip(at, natives, strict=True)
+            if o is not None
+        ]
+        tops, bottoms, lefts, rights = zip(*corners, strict=True)
+        native = natives[0].part(min(tops), max(bottoms), min(lefts), max(rights))
         return native if area is None else native.crop((area[0], area[1], area[2], area[3]))
     extents = [extent for _, extent in sources]
     west, south, east, north = area or (

@@ -16,7 +16,6 @@ from rockglacier.grid import Grid, crs_name
 from rockglacier.readers import mintpy
 from rockglacier.readers.flat import map_flat
 from rockglacier.readers.geotiff import find_dated
-from rockglacier.readers.lattice import same_grid
 from rockglacier.readers.rasters import different_grid, majority, read_headers, read_window
 from rockglacier.readers.stack import Pair, Rejected, Window, day, part_of
 
@@ -94,9 +93,9 @@ def open_geotiffs(folder: Path, pattern: str, date_format: str) -> Cube:
         raise rejected[0].flaw
     grid = majority([h.grid for h in headers])
     for one, header in zip(maps, headers, strict=True):
-        if not same_grid(header.grid, grid):
+        if not grid.coincides(header.grid):
             rejected.append(Rejected("", different_grid(one.path, header.grid, grid)))
-    maps = [m for m, h in zip(maps, headers, strict=True) if same_grid(h.grid, grid)]
+    maps = [m for m, h in zip(maps, headers, strict=True) if grid.coincides(h.grid)]
     units = {h.tags["units"] for h in headers if "units" in h.tags}
     paths = [m.path for m in maps]
 

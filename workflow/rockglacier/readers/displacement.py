@@ -8,7 +8,7 @@ Sign: positive toward the satellite in MintPy and LiCSBAS, as in this project; e
 says so (1), or that positive is away from it (-1). Units: as the file states, or ``units``.
 Worked example: 10 mm toward the satellite, written as -10 in mm positive away, is +0.010 m.
 What comes out is zero at the first date (``conventions``). Pixels that are 0 or missing at every
-date are missing.
+date are missing: MintPy leaves 0 where it found no solution (its reference pixel goes with them).
 """
 
 from __future__ import annotations

@@ -24,7 +24,6 @@ import numpy as np
 from rockglacier.errors import ConfigurationError, SceneError
 from rockglacier.readers import gamma
 from rockglacier.readers.geometry import read_geometry
-from rockglacier.readers.lattice import same_grid
 from rockglacier.readers.rasters import (
     Header,
     RasterStack,
@@ -183,7 +182,7 @@ def open_geotiff(
     usable = []
     for pair, header in zip(candidates, headers, strict=True):
         unfit = _tag_flaw(pair.path, header)
-        if unfit is None and grid is not None and not same_grid(header.grid, grid):
+        if unfit is None and grid is not None and not grid.coincides(header.grid):
             unfit = different_grid(pair.path, header.grid, grid)
         if unfit is None:
             usable.append(_tagged(pair, header))

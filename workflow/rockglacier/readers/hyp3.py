@@ -30,7 +30,6 @@ from rockglacier.conventions import SENTINEL1_WAVELENGTH_M
 from rockglacier.errors import SceneError
 from rockglacier.grid import Grid
 from rockglacier.readers.geometry import from_look_vector, geometry_dataset
-from rockglacier.readers.lattice import offset, typical_extent
 from rockglacier.readers.rasters import (
     RasterStack,
     different_grid,
@@ -102,7 +101,7 @@ def open_hyp3(path: str | Path) -> RasterStack:
     lattice = _majority_lattice(list(grids.values()))
     on_lattice = []
     for pair in candidates:
-        if offset(lattice, grids[pair.path]) is None:
+        if lattice.offset(grids[pair.path]) is None:
             unfit = different_grid(pair.path, grids[pair.path], lattice)
             rejected.append(Rejected(pair.name, unfit))
         else:
@@ -269,7 +268,7 @@ def _majority_lattice(grids: list[Grid]) -> Grid:
     groups: list[list[Grid]] = []
     for grid in grids:
         for group in groups:
-            if offset(group[0], grid) is not None:
+            if group[0].offset(grid) is not None:
                 group.append(grid)
                 break
         else:
@@ -278,11 +277,13 @@ def _majority_lattice(grids: list[Grid]) -> Grid:
 
 
 def _extent(lattice: Grid, grids: list[Grid]) -> Grid:
+    """The median of the extents of ``grids``, which coincide with ``lattice``."""
     windows = []
     for grid in grids:
-        row, column = offset(lattice, grid) or (0, 0)
+        row, column = lattice.offset(grid) or (0, 0)
         windows.append((row, row + grid.height, column, column + grid.width))
-    return typical_extent(lattice, windows)
+    top, bottom, left, right = np.median(windows, axis=0)
+    return lattice.part(round(top), round(bottom), round(left), round(right))
 
 
 def _geometry(
@@ -302,7 +303,7 @@ def _geometry(
             paths = [p for p in (product.file(layer) for layer in layers) if p]
             if len(paths) < len(layers):
                 continue
-            row, column = offset(native, grid) or (0, 0)
+            row, column = native.offset(grid) or (0, 0)
             part = Window(*(w - o for w, o in zip(window, (row, row, column, column), strict=True)))
             try:
                 found = [read_window(p, grid, part) for p in paths]

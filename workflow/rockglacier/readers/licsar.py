@@ -21,7 +21,6 @@ import numpy as np
 from rockglacier.conventions import SENTINEL1_WAVELENGTH_M
 from rockglacier.errors import SceneError
 from rockglacier.readers.geometry import read_geometry
-from rockglacier.readers.lattice import same_grid
 from rockglacier.readers.rasters import RasterStack, different_grid, majority, read_headers
 from rockglacier.readers.stack import FlawedPair, Pair, Rejected, day, screen
 
@@ -63,7 +62,7 @@ def open_licsar(path: str | Path) -> RasterStack:
     grid = majority([h.grid for h in headers])
     usable = []
     for pair, header in zip(candidates, headers, strict=True):
-        if same_grid(header.grid, grid):
+        if grid.coincides(header.grid):
             usable.append(pair)
         else:
             unfit = different_grid(pair.path, header.grid, grid)

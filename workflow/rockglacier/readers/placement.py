@@ -11,7 +11,6 @@ import xarray as xr
 from rockglacier.conventions import MAP
 from rockglacier.errors import SceneError
 from rockglacier.grid import Grid
-from rockglacier.readers.lattice import offset
 from rockglacier.readers.stack import Source, Window
 
 # ASSUME: between grid nodes this far apart a map projection is straight to 0.01 pixel.
@@ -96,7 +95,7 @@ def place(stack: Source, grid: Grid) -> Placement:
 def _place(stack: Source, grid: Grid) -> Placement:
     native = stack.native_grid
     if native is not None:
-        corner = offset(native, grid)
+        corner = native.offset(grid)
         if corner is not None:
             return Placement(grid.shape, stack.shape, corner=corner)
         rows, columns = _on_map(native, grid)

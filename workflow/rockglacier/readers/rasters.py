@@ -17,7 +17,6 @@ import xarray as xr
 from rockglacier.conventions import MAP
 from rockglacier.errors import DimensionError
 from rockglacier.grid import Grid
-from rockglacier.readers.lattice import offset, same_crs, same_grid
 from rockglacier.readers.stack import FlawedPair, Pair, Rejected, Stack, Window
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ def read_window(path: str, grid: Grid, window: Window, *, fill: float = np.nan) 
     try:
         with _whole_open(path) as source:
             found = Grid.of(source)
-            if not same_grid(found, grid):
+            if not grid.coincides(found):
                 raise different_grid(path, found, grid)
             kind = np.dtype(np.float32 if np.isnan(fill) else source.dtypes[0])
             if r0 >= r1 or c0 >= c1:
@@ -166,7 +165,7 @@ def different_grid(path: str, found: Grid, needed: Grid) -> FlawedPair:
             f"({grid.west:.10g}, {grid.north:.10g}) in {grid.crs}"
         )
 
-    if not same_crs(found.crs, needed.crs):
+    if found.crs != needed.crs:
         what = "CRS"
     else:
         what = "shape" if found.shape != needed.shape else "position or spacing"
@@ -221,7 +220,7 @@ class RasterStack(Stack):
     def read(self, index: int, window: Window | None = None) -> xr.Dataset:
         """Read the layers of one pair."""
         grid = self._grids[index]
-        row, column = offset(self._grid, grid) or (0, 0)
+        row, column = self._grid.offset(grid) or (0, 0)
         w = window or self.whole
         part = Window(w.top - row, w.bottom - row, w.left - column, w.right - column)
         files = self._pairs[index].files
