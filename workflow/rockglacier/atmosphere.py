@@ -326,6 +326,10 @@ def slant_delay(
     ------
     DimensionError
         The dates differ.
+
+    Source
+    ------
+    Yu et al. (2018), doi:10.1016/j.rse.2017.10.038: zenith delays (GACOS) along the line of sight.
     """
     if not np.array_equal(series[DATE].values, delays.dates):
         raise DimensionError(
