@@ -287,6 +287,16 @@ def test_nothing_within_the_period(folder: Path, scene: Scene, tmp_path: Path) -
         assemble(opened(folder), scene.grid, tmp_path / "o.zarr", period=("2021-01-01", None))
 
 
+def test_flaws_outside_the_period_do_not_matter(folder: Path, scene: Scene, tmp_path: Path) -> None:
+    file = folder / f"{FIRST}_unw.tif"
+    file.write_bytes(file.read_bytes()[:100])
+    pairs, rejected = assemble(
+        opened(folder), scene.grid, tmp_path / "out.zarr", on_bad_input="stop",
+        period=("2020-06-13", None),
+    )  # fmt: skip
+    assert len(pairs) == 3 and rejected.empty
+
+
 def test_grid_beside_the_stack(folder: Path, scene: Scene, tmp_path: Path) -> None:
     away = dataclasses.replace(scene.grid, west=scene.grid.west + 1e5)
     with pytest.raises(RockGlacierError, match="no usable pair"):

@@ -78,6 +78,8 @@ def test_radar_stack_lands_where_its_lookup_says(source: str, scene: Scene, tmp_
     assert (out.component.values[:, ~inside] == 0).all()
     write_geometry(stack, grid, tmp_path / "geometry.zarr")
     geometry = io.open_dataset(tmp_path / "geometry.zarr")
+    write_geometry(stack, grid, tmp_path / "bands.zarr", memory_mb=0.5)
+    assert geometry.identical(io.open_dataset(tmp_path / "bands.zarr"))
     for name, value in zip(("east", "north", "up"), scene.line_of_sight(), strict=True):
         np.testing.assert_allclose(geometry[name].values[inside], value, atol=1e-6)
     np.testing.assert_allclose(geometry.height.values[inside], 2600.0)

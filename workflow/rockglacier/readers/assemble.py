@@ -39,7 +39,9 @@ ROUGHEST_RAD = 2.0
 # ASSUME: a pair as coherent as the others is not this many times rougher than they are.
 ROUGHEST_RATIO = 12.0
 SMOOTHEST_DEGREES = 0.5
-BYTES_PER_PIXEL = 40  # of one pair in flight: layers as read, as resampled, and their masks
+# Of one pair in flight, measured: layers as read with their masks, and as resampled.
+BYTES_READ, BYTES_RESAMPLED = 26, 20
+MAPS = 3  # geometry has about three times as many layers as a pair
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,9 @@ def assemble(
     if on_bad_input not in ("drop", "stop"):
         raise ConfigurationError(f"on_bad_input is {on_bad_input!r}; drop or stop is needed.")
     chosen = np.flatnonzero(within(stack.pairs, period, ("reference", "secondary")))
-    rejected = list(stack.rejected)
+    rejected = [r for r in stack.rejected if _concerns(r, period)]
+    for one in rejected:
+        logger.warning("left out: %s", one.flaw)
     if on_bad_input == "stop" and rejected:
         raise rejected[0].flaw
     table = stack.pairs.iloc[chosen].reset_index(drop=True)
@@ -111,31 +115,52 @@ def write_geometry(
     grid: Grid,
     path: str | Path,
     *,
+    memory_mb: float = 1000.0,
     provenance: Mapping[str, str] | None = None,
 ) -> None:
     """Write what ``stack`` says of its viewing geometry on ``grid`` to the Zarr product ``path``.
 
     Unit vectors are interpolated and made unit again; layover that a lookup shows is not
-    ``observable``.
+    ``observable``. Rows are read in bands that fit into ``memory_mb``.
     """
+    import dask.array as da
+    import zarr
+
     placement = place(stack, grid)
-    window = placement.window(0, grid.height)
+    rows = _band_rows(placement, io.stack_rows(1, grid.height), memory_mb / MAPS, 1)
+    first = _geometry_band(stack, placement, 0, min(rows, grid.height))
+    template = xr.Dataset(
+        {
+            name: ((Y, X), da.zeros(grid.shape, dtype=a.dtype, chunks=grid.shape), a.attrs)
+            for name, a in first.items()
+        },
+        coords=grid.coords,
+        attrs={**first.attrs, **(provenance or {})},
+    )
+    with io.atomic(path) as partial:
+        io.prepare_dataset(template, partial, grid)
+        targets = {name: zarr.open_array(f"{partial}/{name}", mode="r+") for name in first}
+        for top, bottom in _bands(grid.height, rows):
+            band = _geometry_band(stack, placement, top, bottom) if top else first
+            for name, target in targets.items():
+                target[top:bottom] = band[name].values
+
+
+def _geometry_band(stack: Source, placement: Placement, top: int, bottom: int) -> xr.Dataset:
+    window = placement.window(top, bottom)
     native = stack.geometry(window)
-    dataset = placement.resample(native, window, 0, grid.height)
-    if {"east", "north", "up"} <= set(dataset):
-        length = np.sqrt(dataset.east**2 + dataset.north**2 + dataset.up**2)
+    band = placement.resample(native, window, top, bottom)
+    if {"east", "north", "up"} <= set(band):
+        length = np.sqrt(band.east**2 + band.north**2 + band.up**2)
         for name in ("east", "north", "up"):
-            dataset[name] = (dataset[name] / length).astype(np.float32)
-            dataset[name].attrs = native[name].attrs
+            band[name] = (band[name] / length).astype(np.float32).assign_attrs(native[name].attrs)
     if placement.folded is not None and placement.rows is not None:
-        clear = ~placement.folded & np.isfinite(placement.rows)
-        if "observable" in dataset:
-            clear &= dataset.observable.values > 0
+        clear = ~placement.folded[top:bottom] & np.isfinite(placement.rows[top:bottom])
+        if "observable" in band:
+            clear &= band.observable.values > 0
         observable = xr.DataArray(clear.astype(np.uint8), dims=(Y, X))
-        dataset["observable"] = describe(
-            observable, "observable", "neither layover nor shadow", "1"
-        )
-    io.write_dataset(dataset.assign_coords(grid.coords), path, grid=grid, provenance=provenance)
+        band["observable"] = describe(observable, "observable", "neither layover nor shadow", "1")
+    return band
 
 
 def within(table: pd.DataFrame, period: Sequence[object] | None, columns: Sequence[str]) -> Any:
@@ -148,6 +173,13 @@ def within(table: pd.DataFrame, period: Sequence[object] | None, columns: Sequen
         if last is not None:
             inside &= (table[column] <= pd.Timestamp(str(last))).to_numpy()
     return inside
+
+
+def _concerns(rejected: Rejected, period: Sequence[object] | None) -> bool:
+    """Whether a flawed pair lies within ``period``, or may do because its dates are unknown."""
+    dates = [pd.Timestamp(text) for text in rejected.pair.split("_") if text]
+    table = pd.DataFrame({"date": pd.Series(dates, dtype="datetime64[ns]")})
+    return bool(within(table, period, ("date",)).all())
 
 
 def require_network(pairs: pd.DataFrame, rejected: Sequence[Rejected], source: str) -> None:
@@ -212,9 +244,10 @@ def _template(stack: Stack, table: pd.DataFrame, grid: Grid) -> xr.Dataset:
 def _band_rows(placement: Placement, chunk: int, memory_mb: float, threads: int) -> int:
     """Rows of the region's grid that a thread reads, resamples and writes at a time."""
     height, width = placement.shape
-    window = placement.window(0, height)
-    native = window.shape[0] * window.shape[1] if placement.corner is None else height * width
-    bytes_per_row = BYTES_PER_PIXEL * (width + native / height)
+    bytes_per_row: float = BYTES_READ * width
+    if placement.corner is None:
+        rows, columns = placement.window(0, height).shape
+        bytes_per_row = BYTES_READ * rows * columns / height + BYTES_RESAMPLED * width
     fit = int(memory_mb * 1e6 / (bytes_per_row * threads))
     return height if fit >= height else max(chunk, fit // chunk * chunk)
 

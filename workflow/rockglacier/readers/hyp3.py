@@ -205,7 +205,7 @@ def _products(names: frozenset[str]) -> list[tuple[str, str]]:
     """Names of the products among file ``names``, each with the suffix of its clipped files."""
     found: dict[str, str] = {}
     for name in sorted(names):
-        match = PHASE.fullmatch(name)
+        match = None if name.startswith(".") else PHASE.fullmatch(name)
         if match and found.get(match["product"]) != "":
             found[match["product"]] = match["clip"] or ""
     return sorted(found.items())

@@ -40,7 +40,7 @@ from rockglacier.readers.stack import (
 
 LAYERS = {"phase": "unwrapPhase", "coherence": "coherence", "component": "connectComponent"}
 # h5py's chunks cross pairs: keep them until the next pair is read.
-CACHE_BYTES, CACHE_SLOTS = 256_000_000, 20_011
+CACHE_BYTES, CACHE_SLOTS = 64_000_000, 20_011
 
 
 def hdf5_file(path: Path) -> Any:
@@ -246,7 +246,7 @@ def read_geometry_file(
     file: Path | None, attrs: Mapping[str, str], shape: tuple[int, int], window: Window
 ) -> xr.Dataset:
     """What a geometry file and the attributes ``attrs`` say of ``geometry.zarr``."""
-    names = ("height", "incidenceAngle", "azimuthAngle", "shadowMask", "slantRangeDistance")
+    names = ("height", "incidenceAngle", "azimuthAngle", "shadowMask")
     found = _maps(file, shape, names, window)
     heading = number(attrs, "HEADING")
     maps: dict[str, np.ndarray] = {}
@@ -260,14 +260,14 @@ def read_geometry_file(
         maps |= from_azimuth(incidence, azimuth)
     if "shadowMask" in found:
         maps["observable"] = (found["shadowMask"] == 0).astype(np.uint8)
-    ranges = found.get("slantRangeDistance")
+    middle = Window(shape[0] // 2, shape[0] // 2 + 1, 0, shape[1])
+    ranges = _maps(file, shape, ("slantRangeDistance",), middle).get("slantRangeDistance")
+    known = ranges[ranges > 0] if ranges is not None else np.empty(0)
     return geometry_dataset(
         maps,
         incidence_deg=number(attrs, "CENTER_INCIDENCE_ANGLE"),
         heading_deg=heading,
-        slant_range_m=number(attrs, "STARTING_RANGE")
-        if ranges is None or not (ranges > 0).any()
-        else float(np.median(ranges[ranges > 0])),
+        slant_range_m=float(np.median(known)) if known.size else number(attrs, "STARTING_RANGE"),
     )
 
 

@@ -148,11 +148,13 @@ def _between_nodes(
     nodes: np.ndarray, i: np.ndarray, j: np.ndarray, shape: tuple[int, int]
 ) -> np.ndarray:
     """Values at all pixels of ``shape``, linear between ``nodes`` at rows ``i``, columns ``j``."""
-    across = np.stack([np.interp(np.arange(shape[1]), j, row) for row in nodes])
+    across = np.stack([np.interp(np.arange(shape[1]), j, row) for row in nodes]).astype(np.float32)
     down = np.arange(shape[0])
     k = np.clip(np.searchsorted(i, down, side="right") - 1, 0, i.size - 2)
-    weight = ((down - i[k]) / (i[k + 1] - i[k]))[:, None]
-    out: np.ndarray = (across[k] * (1.0 - weight) + across[k + 1] * weight).astype(np.float32)
+    weight = ((down - i[k]) / (i[k + 1] - i[k])).astype(np.float32)[:, None]
+    out: np.ndarray = across[k]
+    out *= np.float32(1.0) - weight
+    out += across[k + 1] * weight
     return out
 
 

@@ -271,5 +271,5 @@ def cleaned(
     if sign < 0:
         np.negative(phase, out=phase)
     if "component" in layers:
-        data["component"] = (MAP, np.clip(layers["component"], 0, 255).astype(np.uint8))
+        data["component"] = (MAP, np.nan_to_num(layers["component"]).clip(0, 255).astype("u1"))
     return xr.Dataset(data)
