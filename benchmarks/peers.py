@@ -14,6 +14,8 @@ from affine import Affine
 from measure import Measured, run
 from rasterio.io import MemoryFile
 
+BINDINGS = Path(__file__).resolve().parent / "bindings"
+
 
 class MintPy:
     """MintPy's programs, from the virtual environment at ``environment``."""
@@ -31,9 +33,9 @@ class MintPy:
         return run([self.programs / program, *arguments], cwd=folder, env=self._environment())
 
     def _environment(self) -> dict[str, str]:
-        """One program of MintPy starts another, by name."""
+        """One program of MintPy starts another, by name; GeoTIFFs need GDAL's bindings."""
         path = f"{self.programs}{os.pathsep}{os.environ['PATH']}"
-        return {**os.environ, "PATH": path, "MPLBACKEND": "Agg"}
+        return {**os.environ, "PATH": path, "PYTHONPATH": str(BINDINGS), "MPLBACKEND": "Agg"}
 
     def invert(self, folder: Path, weight: str) -> Measured:
         """Invert ``inputs/ifgramStack.h5``, whose phase is referenced already."""
