@@ -113,9 +113,10 @@ def test_different_grid(
     )  # fmt: skip
 
 
-def test_missing_dates(folder: Path, scene: Scene, tmp_path: Path) -> None:
-    (folder / f"{FIRST}_unw.tif").rename(folder / "20200601-20201313_unw.tif")
-    (folder / f"{FIRST}_cc.tif").rename(folder / "20200601-20201313_cc.tif")
+@pytest.mark.parametrize("second", ["20201313", "2020061", "late"])
+def test_missing_dates(folder: Path, scene: Scene, tmp_path: Path, second: str) -> None:
+    for layer in ("unw", "cc"):
+        (folder / f"{FIRST}_{layer}.tif").rename(folder / f"20200601-{second}_{layer}.tif")
     check(
         folder, tmp_path / "out.zarr", scene.grid,
         reason="dates missing", pair="", says="secondary NaT",

@@ -67,11 +67,14 @@ class _Pattern:
                 expression += wild.get(part, re.escape(part))
         self.names = seen
         self.expression = re.compile(expression)
+        # Without wildcards a file of the right form whose dates cannot be read is one of the stack.
+        any_text = expression.replace(f">{digits})", ">[^/]*?)")
+        self.undated = re.compile("(?!)" if re.search(r"[*?]", Path(pattern).name) else any_text)
 
     def find(self) -> list[tuple[str, dict[str, str]]]:
         """Files that match, each with the dates that its name states, as text."""
-        wild = re.sub(r"\{\w+\}", "*", self.text)
-        matches = [(f, self.expression.fullmatch(f)) for f in _glob(wild)]
+        files = _glob(re.sub(r"\{\w+\}", "*", self.text))
+        matches = [(f, self.expression.fullmatch(f) or self.undated.fullmatch(f)) for f in files]
         return [(f, m.groupdict()) for f, m in matches if m]
 
     def fill(self, dates: Mapping[str, str]) -> str:

@@ -247,9 +247,12 @@ def day(text: str, date_format: str = "%Y%m%d") -> np.datetime64:
     from datetime import datetime
 
     try:
-        return np.datetime64(datetime.strptime(text, date_format).date(), "ns")
+        date = datetime.strptime(text, date_format)
     except ValueError:
         return NOT_A_DATE
+    # strptime also reads 2020061 as the first of June: only what it would write is a date.
+    same = date.strftime(date_format).lower() == text.lower()
+    return np.datetime64(date.date(), "ns") if same else NOT_A_DATE
 
 
 def part_of(values: Any, window: Window, shape: tuple[int, int], *leading: int) -> np.ndarray:
