@@ -41,6 +41,8 @@ rule warp_dem:
         region=with_dem(True),
     conda:
         "../../envs/insar.yaml"
+    group:
+        "terrain"
     resources:
         mem_mb=megabytes(800, 50),
         runtime=minutes(5, 1),
@@ -66,6 +68,8 @@ rule borrow_heights:
         region=with_dem(False),
     conda:
         "../../envs/insar.yaml"
+    group:
+        "terrain"
     resources:
         mem_mb=megabytes(800, 50),
         runtime=minutes(5, 1),
@@ -89,6 +93,8 @@ rule prepare_terrain:
         "<results>/{region}/benchmarks/prepare_terrain.tsv"
     conda:
         "../../envs/insar.yaml"
+    group:
+        "terrain"
     resources:
         mem_mb=megabytes(800, 50),
         runtime=minutes(5, 1),
@@ -114,6 +120,8 @@ rule trace_sight:
         "<results>/{region}/{track}/benchmarks/trace_sight.tsv"
     conda:
         "../../envs/insar.yaml"
+    group:
+        "terrain"
     resources:
         mem_mb=megabytes(800, 50),
         runtime=minutes(5, 5),
