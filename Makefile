@@ -25,10 +25,10 @@ run: $(READY) ## the main job: every region of config/config.yaml; prints where 
 	@python scripts/show_results.py $(RESULTS)/*/summary.json
 
 test: lint ## every gate: formatters, linters, types, tests
-	python -m pytest $(TESTS) --ignore tests/cluster
+	python -m pytest -m "not cluster" $(TESTS)
 
-test-cluster: $(READY) ## what needs root and apt: a real one-node Slurm
-	python -m pytest tests/cluster
+test-cluster: $(READY) ## what needs root, apt or minutes: a real one-node Slurm, conda
+	python -m pytest -m cluster $(TESTS)
 
 lint: $(READY) ## formatters, linters and types, without the tests
 	ruff check .

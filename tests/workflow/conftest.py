@@ -1,78 +1,11 @@
-"""Whole runs of the workflow on small regions of known motion."""
-
-from __future__ import annotations
-
-import os
-import re
-import subprocess
-import sys
-from dataclasses import dataclass, field
-from pathlib import Path
+"""Two small regions, run through once for all tests that look at the results."""
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-REGION = """\
-name: {name}
-tracks:
-  t1: {{source: simulated, scenario: full, height: 48, width: 40, seed: {seed}}}
-"""
-
-
-@dataclass
-class Workspace:
-    """A folder with regions and results of its own, and Snakemake to run there."""
-
-    folder: Path
-    snakemake: list[str] = field(default_factory=lambda: [sys.executable, "-m", "snakemake"])
-    environment: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def results(self) -> Path:
-        """Where products go."""
-        return self.folder / "results"
-
-    def write(self, region: str, text: str) -> None:
-        """Write a region file."""
-        (self.folder / f"{region}.yaml").write_text(text)
-
-    def run(self, *options: str, regions: str = "alpha,beta", check: bool = True) -> str:
-        """Run Snakemake on ``regions``; what it printed."""
-        command = [
-            *self.snakemake,
-            *("--snakefile", str(ROOT / "Snakefile"), "--directory", str(self.folder)),
-            *("--config", f"regions={regions}", f"region_folder={self.folder}"),
-            *(f"results={self.results}", *options),
-        ]
-        if "--profile" not in options:
-            command += ["--cores", "2"]
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env={**os.environ, **self.environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if check and done.returncode:
-            raise AssertionError(f"snakemake ended with {done.returncode}:\n{done.stdout[-8000:]}")
-        if not check and not done.returncode:
-            raise AssertionError("snakemake was expected to fail")
-        return done.stdout
-
-    def planned(self, *options: str) -> dict[str, list[str]]:
-        """What a run would do, by region: the messages of its jobs."""
-        text = self.run("--dry-run", *options)
-        found: dict[str, list[str]] = {}
-        for region, message in re.findall(r"Job \d+: (\w+)(?:/\w+)?: (.+)", text):
-            found.setdefault(region, []).append(message)
-        assert found or "Nothing to be done" in text, text
-        return found
+from workspace import REGION, Workspace
 
 
 @pytest.fixture(scope="session")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def workspace(tmp_path_factory):
     """Two small regions, not yet run."""
     made = Workspace(tmp_path_factory.mktemp("workspace"))
     made.write("alpha", REGION.format(name="Alpha", seed=1))
@@ -81,7 +14,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 @pytest.fixture(scope="session")
-def finished(workspace: Workspace) -> Workspace:
+def finished(workspace):
     """Two small regions, run through."""
     workspace.run()
     return workspace

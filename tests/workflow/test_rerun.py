@@ -57,7 +57,9 @@ def test_an_inversion_parameter_reruns_the_inversion_and_what_follows(alpha):
 
 def test_a_default_reruns_every_region_that_inherits_it(alpha):
     edit(alpha, "inversion: {min_pairs: 3}\n")  # its own, equal to the default
-    planned = alpha.planned("defaults={inversion: {min_pairs: 5}}")
+    overlay = alpha.folder / "overlay.yaml.txt"
+    overlay.write_text("defaults: {inversion: {min_pairs: 5}}\n")
+    planned = alpha.planned("--configfile", str(overlay))
     assert set(planned) == {"beta"}
     assert set(planned["beta"]) == AFTER_INVERSION
 
