@@ -28,7 +28,7 @@ test: lint ## every gate: formatters, linters, types, tests
 	python -m pytest -m "not cluster" $(TESTS)
 
 test-cluster: $(READY) ## what needs root, apt or minutes: a real one-node Slurm, conda
-	python -m pytest -m cluster $(TESTS)
+	python -m pytest tests/workflow/test_cluster.py
 
 lint: $(READY) ## formatters, linters and types, without the tests
 	ruff check .

@@ -44,7 +44,8 @@ for alias, whole in (("matplotlib-base", "matplotlib"), ("dask-core", "dask")):
         (info / "files").write_text("")
         (info / "about.json").write_text("{}")
         names = [f"info/{n}" for n in ("index.json", "paths.json", "files", "about.json")]
-        api.create(folder, names, f"{alias}-{version}-alias.conda", out_folder=str(channel / "linux-64"))
+        name = f"{alias}-{version}-alias.conda"
+        api.create(folder, names, name, out_folder=str(channel / "linux-64"))
 done = index_fs(channel, force=True)
 if inspect.isawaitable(done):
     asyncio.run(done)
