@@ -135,6 +135,8 @@ def _names(regions: str | list[str]) -> list[str]:
 
 
 def _region_file(folder: Path, name: str) -> Path:
+    if not folder.is_dir():  # the working directory is not the checkout
+        folder = ROOT / folder
     path = folder / f"{name}.yaml"
     if not path.is_file():
         present = sorted(p.stem for p in folder.glob("*.yaml"))

@@ -39,7 +39,7 @@ def with_dem(given):
 
 def setting(path):
     """The region's setting at ``path``, which may name the track, as a rule's parameter."""
-    return lookup(dpath="{region}/" + path, within=REGIONS)
+    return lookup(dpath=f"{{region}}/{path}", within=REGIONS)
 
 
 def file_setting(path):
@@ -85,9 +85,12 @@ def is_displacement(wildcards):
 
 
 def reader_digest(wildcards):
-    """Digest of the code that reads the track; other readers do not count."""
-    keys = REGIONS[wildcards.region]["tracks"][wildcards.track]
-    return digest("readers.assemble", "readers.catalogue", f"readers.{keys['source']}")
+    """Digest of the code that reads the track, or all tracks; other readers do not count."""
+    tracks = REGIONS[wildcards.region]["tracks"]
+    names = [wildcards.track] if hasattr(wildcards, "track") else tracks
+    found = {tracks[name]["source"] for name in names}
+    modules = {source: f"readers.{source}" for source in found} | {"simulated": "simulation"}
+    return digest("grid", "readers.assemble", *(modules[source] for source in sorted(found)))
 
 
 def title_of(wildcards):

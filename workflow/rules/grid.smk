@@ -20,7 +20,7 @@ rule define_grid:
         area=setting("area"),
         crs=setting("grid/crs"),
         spacing_m=setting("grid/spacing_m"),
-        code=digest("grid"),
+        code=reader_digest,
     message:
         "{wildcards.region}: the grid"
     script:
@@ -39,10 +39,10 @@ rule warp_dem:
         "<results>/{region}/benchmarks/warp_dem.tsv"
     wildcard_constraints:
         region=with_dem(True),
-    conda:
-        "../../envs/insar.yaml"
     group:
         "terrain"
+    conda:
+        "../../envs/insar.yaml"
     resources:
         mem_mb=megabytes(800, 50),
         runtime=minutes(5, 1),
@@ -66,10 +66,10 @@ rule borrow_heights:
         "<results>/{region}/benchmarks/borrow_heights.tsv"
     wildcard_constraints:
         region=with_dem(False),
-    conda:
-        "../../envs/insar.yaml"
     group:
         "terrain"
+    conda:
+        "../../envs/insar.yaml"
     resources:
         mem_mb=megabytes(800, 50),
         runtime=minutes(5, 1),
@@ -91,10 +91,10 @@ rule prepare_terrain:
         "<results>/{region}/logs/prepare_terrain.log",
     benchmark:
         "<results>/{region}/benchmarks/prepare_terrain.tsv"
-    conda:
-        "../../envs/insar.yaml"
     group:
         "terrain"
+    conda:
+        "../../envs/insar.yaml"
     resources:
         mem_mb=megabytes(800, 50),
         runtime=minutes(5, 1),
@@ -118,10 +118,10 @@ rule trace_sight:
         "<results>/{region}/{track}/logs/trace_sight.log",
     benchmark:
         "<results>/{region}/{track}/benchmarks/trace_sight.tsv"
-    conda:
-        "../../envs/insar.yaml"
     group:
         "terrain"
+    conda:
+        "../../envs/insar.yaml"
     resources:
         mem_mb=megabytes(800, 50),
         runtime=minutes(5, 5),
