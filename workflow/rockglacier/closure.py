@@ -39,8 +39,7 @@ MISSING = -128  # in the field of cycles: no sample, hence no vote
 # ASSUME: beside decorrelation every pair carries 0.3 rad (soil moisture, interpolation, filtering)
 # that closes in no cycle; else coherence would make a bright pixel's noise vanish.
 EXTRA_VARIANCE = 0.09
-# ASSUME: where coherence is unknown, noise is half a radian.
-UNKNOWN_VARIANCE = 0.25
+UNKNOWN_VARIANCE = 0.5  # ASSUME: of phase where coherence is unknown (rad^2)
 # ASSUME: an error counts as 100 times less likely than none (2 ln 100) before neighbours are asked.
 # Then a majority of them decides where the phase does not, and sparsity only breaks ties. Chosen on
 # simulated stacks: of clean samples, fewer than 1 in 10 000 change even in pure noise.
