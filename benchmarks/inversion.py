@@ -49,6 +49,8 @@ class Setting:
         """The region of a simulated stack; one stack serves every case that names it."""
         track = {"source": "simulated", "scenario": scenario, "seed": seed}
         track |= {"height": size, "width": size}
+        # As in every region of rock glaciers: what is even around them is atmosphere.
+        settings = {"corrections": {"local_reference": True}} | settings
         return Region(f"{scenario}_{size}_{seed}", self.folder, track, **settings)
 
 
