@@ -94,7 +94,10 @@ def _speed(setting: Setting, scenario: str, size: int, weighting: str, weight: s
         size,
         setting.seed,
         inversion={"weighting": weighting},
-        unwrapping={"max_cycles": 0},  # MintPy's program does not correct either
+        unwrapping={
+            "resolve_motion": False,
+            "max_cycles": 0,
+        },  # MintPy's program does not correct either
     )
     os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(dir=setting.folder)
     make([region], ["cycles.zarr"])
@@ -147,7 +150,7 @@ def same_answer(setting: Setting) -> Result:
             300,
             setting.seed,
             inversion={"weighting": "uniform"},
-            unwrapping={"max_cycles": 0},
+            unwrapping={"resolve_motion": False, "max_cycles": 0},
         )
         make([region], ["inverted.zarr"])
         folder = _peer_inputs(setting, region)
@@ -362,7 +365,7 @@ def hyp3(setting: Setting) -> Result:
         zips.name,
         setting.folder,
         {"source": "hyp3", "path": str(zips)},
-        unwrapping={"max_cycles": 0},
+        unwrapping={"resolve_motion": False, "max_cycles": 0},
         corrections={"height": True, "dem_error": True},
     )
     ours, theirs = [], []

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dask
 import numpy as np
+import xarray as xr
 
 from rockglacier import ambiguity, closure, io, logs, phase_noise, provenance, reference
 from rockglacier.conventions import LOOKS, UNRESOLVED
@@ -33,10 +34,12 @@ if __name__ == "__main__":
         looks=looks,
         spacing_m=grid.spacing_m,
     )
+    if not snakemake.params.resolve_motion:
+        motion["cycles"] = xr.zeros_like(motion["cycles"])
     turned = phase + np.float32(2.0 * np.pi) * motion["cycles"]
     result = closure.correct_cycles(
         turned.where(motion["cycles"] != UNRESOLVED).assign_attrs(phase.attrs),
-        stack.get("coherence"),
+        product,
         looks=looks,
         component=stack.get("component"),
         max_cycles=snakemake.params.max_cycles,

@@ -33,7 +33,7 @@ from rockglacier.phase_noise import phase_variance, unbiased
 RING_M = (200.0, 1000.0)  # surroundings that a pixel's phase is compared with
 RING_PRODUCT = 0.04  # coherence product that a pixel of the surroundings needs (0.2 squared)
 # ASSUME: a rock glacier's rate departs by up to 30 % from its mean over the year (Wirz et al. 2016,
-# doi 10.5194/esurf-4-103-2016; Kenner et al. 2017, doi 10.1002/ppp.1968 report 10 to 50 %).
+# doi 10.5194/esurf-4-103-2016, see such cycles).
 RATE_CHANGE = 0.3
 # ASSUME: the delay of one date differs by 2 mm between a pixel and its surroundings.
 LOCAL_DELAY_M = 0.002

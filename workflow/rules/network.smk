@@ -79,6 +79,7 @@ rule correct_unwrapping:
         runtime=minutes(10, 20),
     params:
         max_cycles=setting("unwrapping/max_cycles"),
+        resolve_motion=setting("unwrapping/resolve_motion"),
         looks=setting("inversion/looks"),
         code=digest("ambiguity", "closure", "reference"),
     message:
