@@ -34,13 +34,8 @@ class Workspace:
         """Write a region file."""
         (self.folder / f"{region}.yaml").write_text(text)
 
-    def run(
-        self,
-        *options: str,
-        regions: str = "alpha,beta",
-        check: bool = True,
-    ) -> str:
-        """Run Snakemake on ``regions``; what it printed. Without ``check`` it must fail."""
+    def start(self, *options: str, regions: str) -> subprocess.Popen[str]:
+        """Start Snakemake on ``regions``; what it prints can be read from ``stdout``."""
         command = [
             *self.snakemake,
             *("--snakefile", str(ROOT / "Snakefile"), "--directory", str(self.folder)),
@@ -49,20 +44,24 @@ class Workspace:
         ]
         if "--profile" not in options:
             command += ["--cores", "2"]
-        done = subprocess.run(
+        return subprocess.Popen(
             command,
             cwd=ROOT,
             env={**os.environ, **self.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
         )
-        if check and done.returncode:
-            raise AssertionError(f"snakemake ended with {done.returncode}:\n{done.stdout[-8000:]}")
-        if not check and not done.returncode:
+
+    def run(self, *options: str, regions: str = "alpha,beta", check: bool = True) -> str:
+        """Run Snakemake on ``regions``; what it printed. Without ``check`` it must fail."""
+        with self.start(*options, regions=regions) as running:
+            said, _ = running.communicate()
+        if check and running.returncode:
+            raise AssertionError(f"snakemake ended with {running.returncode}:\n{said[-8000:]}")
+        if not check and not running.returncode:
             raise AssertionError("snakemake was expected to fail")
-        return done.stdout
+        return said
 
     def planned(self, *options: str) -> dict[str, list[str]]:
         """What a run would do, by region: the messages of its jobs."""

@@ -2,11 +2,15 @@
 
 import json
 import os
+import time
 
 import numpy as np
+import psutil
 import pytest
 import rasterio
 import xarray as xr
+from stack_formats import Scene, write_mintpy
+from workspace import REGION, Workspace
 
 from rockglacier.conventions import MAP
 
@@ -30,7 +34,7 @@ def test_every_product_is_there_with_a_log_and_a_benchmark(finished):
         logs = {path.stem for path in folder.rglob("logs/*.log")}
         times = {path.stem for path in folder.rglob("benchmarks/*.tsv")}
         assert logs == times and {"invert_network", "define_grid", "summarise"} <= logs
-        assert list(folder.rglob(".*.partial.*")) == []
+        assert list(folder.rglob(".partial.*")) == []
 
 
 def test_a_product_says_what_made_it(finished):
@@ -79,10 +83,64 @@ def test_a_failed_job_leaves_nothing_and_says_why(workspace, finished):
     assert (folder / "inverted.zarr").exists()
     assert not (folder / "displacement.zarr").exists()
     assert not (folder / "corrections.json").exists()
-    assert list(workspace.results.rglob(".*.partial.*")) == []
+    assert list(workspace.results.rglob(".partial.*")) == []
     log = (folder / "logs" / "correct_displacement.log").read_text()
     assert "dem_error" in log and "Traceback" not in log
     assert "set corrections.dem_error to false" in said
+
+
+def test_a_killed_job_leaves_no_product_and_the_next_run_starts_it_anew(workspace):
+    workspace.write("epsilon", REGION.format(name="Epsilon", seed=1).replace("48", "240"))
+    track = workspace.results / "epsilon" / "t1"
+    until = ("--until", "simulate_stack")
+    with workspace.start(*until, regions="epsilon") as running:
+        try:
+            wait_for(lambda: (track / ".partial.unwrapped.zarr" / "phase" / "c").exists())
+            for process in psutil.Process(running.pid).children(recursive=True):
+                if any("simulate_stack.py" in word for word in process.cmdline()):
+                    process.kill()
+            running.communicate(timeout=60)
+        finally:
+            running.kill()
+    assert running.returncode != 0
+    assert not (track / "unwrapped.zarr").exists()
+    workspace.run(*until, regions="epsilon")
+    stack = xr.open_zarr(track / "unwrapped.zarr", consolidated=False)
+    assert stack["phase"].notnull().all() and list(track.rglob(".partial.*")) == []
+
+
+def wait_for(condition, seconds=60.0):
+    """Return once ``condition`` holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.01)
+
+
+def test_the_smallest_region_file_is_enough(tmp_path, grid):
+    """The contract of the README: name, source and path, from outside the checkout."""
+    inputs = write_mintpy(tmp_path / "path" / "to" / "inputs", Scene(grid))
+    etna = Workspace(tmp_path)
+    etna.write("etna", SMALLEST)
+    etna.run(regions="etna")
+    assert inputs.name == "ifgramStack.h5"
+    with rasterio.open(etna.results / "etna" / "t1" / "velocity.tif") as source:
+        assert source.crs.to_string() == grid.crs and source.shape == grid.shape
+        velocity = source.read(1)
+    days = 12.0 * (len(Scene(grid).dates) - 1)
+    moved = Scene(grid).displacement(3)[2:-2, 2:-2] / days * 365.25
+    off = velocity[2:-2, 2:-2] - moved
+    assert np.nanpercentile(np.abs(off - np.nanmedian(off)), 90) < 0.05
+    assert np.corrcoef(velocity[2:-2, 2:-2].ravel(), moved.ravel())[0, 1] > 0.5
+
+
+SMALLEST = """\
+name: Etna                # paths are relative to this file
+tracks:
+  t1:
+    source: mintpy
+    path: path/to/inputs/ifgramStack.h5
+"""
 
 
 def test_a_wrong_setting_ends_the_run_before_it_starts(workspace):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,12 +30,13 @@ def _remove(path: Path) -> None:
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a path beside ``path`` to write (file or folder); it takes its place on success.
 
-    On an exception the partial product is removed and what stood at ``path`` stays.
+    On an exception the partial product is removed and what stood at ``path`` stays. What a killed
+    writer left behind goes when the product is written again: a product has one writer at a time.
     """
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
-    partial = final.with_name(f".{os.getpid()}.partial.{final.name}")
-    former = final.with_name(f".{os.getpid()}.former.{final.name}")
+    partial = final.with_name(f".partial.{final.name}")
+    former = final.with_name(f".former.{final.name}")
     _remove(partial)
     try:
         yield partial
