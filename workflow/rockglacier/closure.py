@@ -700,7 +700,7 @@ def correct_cycles(
     ----------
     phase
         (pair, y, x), rad, unwrapped; coordinates ``reference`` and ``secondary`` on ``pair``. NaN
-        is missing. Dask chunks must hold all pairs; a block needs about 20 bytes per sample.
+        is missing. Dask chunks must hold all pairs; a block takes about 60 bytes per sample.
     product
         (pair, y, x), from :func:`rockglacier.phase_noise.coherence_product`; tells, with ``looks``
         (effective independent looks), each sample's noise. Without it all samples count alike.
