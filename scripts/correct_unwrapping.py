@@ -18,7 +18,7 @@ if __name__ == "__main__":
     stack = io.open_pairs(
         snakemake.input.stack,
         snakemake.input.network,
-        bytes_per_sample=40,
+        bytes_per_sample=60,
         memory_mb=0.6 * snakemake.resources.mem_mb,
         threads=snakemake.threads,
     )
