@@ -127,6 +127,19 @@ def finished(workspace):
     return (workspace.results / "alpha" / "summary.json").exists() and len(figures) == 6
 
 
+def limits(slurm, job):
+    """Megabytes and minutes that a job asked for."""
+    text = subprocess.run(
+        ["scontrol", "show", "job", job],
+        env={**os.environ, **slurm},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    hours, minutes, _ = re.search(r"TimeLimit=(\d+):(\d+):(\d+)", text).groups()
+    return int(re.search(r"MinMemoryNode=(\d+)M", text)[1]), 60 * int(hours) + int(minutes)
+
+
 def test_a_region_runs_through_and_a_job_killed_for_memory_gets_more(small, slurm):
     small.environment = slurm
     # 150 MB cannot hold Python with its libraries: the first attempt must die.
@@ -135,8 +148,13 @@ def test_a_region_runs_through_and_a_job_killed_for_memory_gets_more(small, slur
     assert finished(small)
     submitted = re.findall(r"submitted with SLURM jobid (\d+)", said)
     assert len(submitted) >= 8
-    killed = re.findall(r"SLURM-job '?(\d+)'? failed, SLURM status is: '?(\w+)", said)
-    assert [status for _, status in killed] == ["OUT_OF_MEMORY"], said[-4000:]
+    killed = re.findall(r"SLURM-job '?(\d+)'? failed", said)
+    assert len(killed) == 1, said[-4000:]
+    log = Path(slurm["SLURM_CONF"]).parent / "log" / "slurmd.log"
+    assert f"StepId={killed[0]}.0 exceeded memory limit" in log.read_text()
+    # The next attempt asks for more: memory as set here, run time as the rule says.
+    asked = [limits(slurm, number) for number in (killed[0], str(int(killed[0]) + 1))]
+    assert asked[0] == (150, 11) and asked[1] == (750, 21)
 
 
 def test_every_rule_runs_with_only_what_its_environment_lists(small, conda, tmp_path_factory):
