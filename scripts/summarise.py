@@ -43,7 +43,7 @@ if __name__ == "__main__":
         "tracks": tracks,
         "downslope": summary.velocity_figures(io.read_raster(snakemake.input.velocity)),
         "products": {
-            "velocity": [str(snakemake.input.velocity), *map(str, snakemake.input.tracks)],
+            "velocity": ", ".join([snakemake.input.velocity, *snakemake.input.tracks]),
             "figures": str(Path(snakemake.input.figures[0]).parent),
         },
     }
