@@ -31,10 +31,7 @@ def only(sources):
 
 def with_dem(given):
     """The wildcard pattern of regions that name a DEM, or of those that do not."""
-    return (
-        "|".join(r for r, keys in REGIONS.items() if bool(keys["dem"]) == given)
-        or "(?!)"
-    )
+    return "|".join(r for r, keys in REGIONS.items() if bool(keys["dem"]) == given) or "(?!)"
 
 
 def setting(path):
@@ -108,9 +105,7 @@ def figures_of(wildcards):
     for track, keys in REGIONS[wildcards.region]["tracks"].items():
         kinds = ["velocity"] if keys["source"] == "displacement" else named
         found += [f"{track}_{figure}" for kind in kinds for figure in named[kind]]
-    return [
-        f"{config['results']}/{wildcards.region}/figures/{name}.png" for name in found
-    ]
+    return [f"{config['results']}/{wildcards.region}/figures/{name}.png" for name in found]
 
 
 @cache
