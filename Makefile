@@ -9,7 +9,7 @@ CORES ?= all
 BIN := $(CURDIR)/.venv/bin
 RESULTS ?= results
 TESTS ?= tests
-# The environment is made anew only where the lock or the interpreter changes.
+# The environment is made anew only where the lock changes.
 READY := .venv/.made-from-$(shell git hash-object requirements.lock 2>/dev/null | cut -c1-12)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 MINTPY := .peers/mintpy-1.6.4
@@ -55,7 +55,7 @@ clean: ## what was made here, but for results/
 	rm -rf .venv .peers .snakemake .mypy_cache .ruff_cache .pytest_cache .hypothesis workflow/*.egg-info
 	find workflow scripts tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
-$(READY): requirements.lock pyproject.toml
+$(READY):
 ifeq ($(strip $(PYTHON)),)
 	@echo "Python 3.11 or newer is needed, but $$(python3 --version 2>&1 || true) was found:" \
 		"install one (e.g. 'apt install python3.12 python3.12-venv') or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2
