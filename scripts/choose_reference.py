@@ -2,7 +2,6 @@
 
 import json
 
-import dask
 import numpy as np
 import pandas as pd
 
@@ -11,7 +10,7 @@ from rockglacier.grid import Grid
 
 if __name__ == "__main__":
     logs.start(snakemake.log[0])
-    dask.config.set(scheduler="threads", num_workers=snakemake.threads)
+    logs.compute_with(snakemake.threads)
     grid = Grid.load(snakemake.input.grid)
     used = np.flatnonzero(pd.read_csv(snakemake.input.network)["used"])
     rows = io.chunk_rows(snakemake.input.stack, "phase")

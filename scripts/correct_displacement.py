@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import dask
 import pandas as pd
 
 from rockglacier import ambiguity, correction, io, logs, provenance, reference
@@ -29,7 +28,7 @@ def date_baselines(pairs, wanted):
 
 if __name__ == "__main__":
     logs.start(snakemake.log[0])
-    dask.config.set(scheduler="threads", num_workers=snakemake.threads)
+    logs.compute_with(snakemake.threads)
     grid = Grid.load(snakemake.input.grid)
     wanted = dict(snakemake.params.corrections)
     chunk = io.chunk_rows(snakemake.input.displacement, "displacement")

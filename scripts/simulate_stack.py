@@ -1,6 +1,5 @@
 """Simulate a stack of known motion, as a reader would have found it, and keep the truth."""
 
-import dask
 import pandas as pd
 
 from rockglacier import io, logs, provenance, simulation
@@ -14,7 +13,7 @@ PRODUCTS = {
 
 if __name__ == "__main__":
     logs.start(snakemake.log[0])
-    dask.config.set(scheduler="threads", num_workers=snakemake.threads)
+    logs.compute_with(snakemake.threads)
     grid = Grid.load(snakemake.input.grid)
     made = provenance.record(parameters=dict(snakemake.params.items()))
     keys = {k: v for k, v in snakemake.params.track.items() if k != "source"}

@@ -9,13 +9,11 @@ with span that moving debris shows beyond its surroundings.
 
 from __future__ import annotations
 
-from itertools import pairwise
+import warnings
 
-import dask.array as da
 import numba
 import numpy as np
 import xarray as xr
-from dask.delayed import delayed
 
 from rockglacier.conventions import (
     MAP,
@@ -28,7 +26,8 @@ from rockglacier.conventions import (
     metres_per_radian,
     require,
 )
-from rockglacier.phase_noise import phase_variance, unbiased
+from rockglacier.normal_equations import TILE
+from rockglacier.phase_noise import MAXIMUM_PRODUCT, TABLE_SIZE, unbiased, weight_table
 
 RING_M = (200.0, 1000.0)  # surroundings that a pixel's phase is compared with
 RING_PRODUCT = 0.04  # coherence product that a pixel of the surroundings needs (0.2 squared)
@@ -37,6 +36,7 @@ RING_PRODUCT = 0.04  # coherence product that a pixel of the surroundings needs 
 RATE_CHANGE = 0.3
 # ASSUME: the delay of one date differs by 2 mm between a pixel and its surroundings.
 LOCAL_DELAY_M = 0.002
+UNKNOWN_VARIANCE = 0.5  # ASSUME: of phase where coherence is unknown (rad^2)
 SHORTEST_SPREAD = 1.25  # pairs up to this times the shortest span count as shortest
 LONGEST_DAYS = 60.0  # beyond it the surface itself changes
 STILL_COHERENT = 0.25
@@ -46,37 +46,38 @@ SIGNIFICANT = 2.0  # standard errors
 
 
 @numba.njit(nogil=True, cache=True)
-def _ring_mean(layer: np.ndarray, outer: tuple[int, int], inner: tuple[int, int]) -> np.ndarray:
-    """Mean of finite samples in a square ring, for the rows that have ``outer[0]`` rows around.
+def _local(
+    phase: np.ndarray,
+    product: np.ndarray,
+    still: np.ndarray,
+    outer: tuple[int, int],
+    inner: tuple[int, int],
+    local: np.ndarray,
+) -> None:
+    """``local``: phase less its mean over a square ring of usable, still pixels around.
 
-    ``outer`` and ``inner`` are half-widths (rows, columns); ``inner`` itself is left out.
+    All (y, x). ``outer`` and ``inner`` are half-widths (rows, columns); ``inner`` is left out.
     """
-    height, width = layer.shape
-    rows = height - 2 * outer[0]
-    out = np.empty((rows, width), np.float32)
+    height, width = phase.shape
     total = np.zeros((2, width), np.float64)
     count = np.zeros((2, width), np.float64)
     running = np.zeros((4, width + 1), np.float64)
-    for y in range(rows):
+    for y in range(height):
         for ring in range(2):
             half = outer[0] if ring == 0 else inner[0]
-            centre = y + outer[0]
-            if y == 0:
-                first, last = centre - half, centre + half
-            else:
-                first = last = centre + half
-                gone = centre - half - 1
+            # The window of rows moves on by one: one row enters, one leaves.
+            enters = y - half if y == 0 else y + half
+            for row in range(max(enters, 0), min(y + half, height - 1) + 1):
                 for x in range(width):
-                    value = layer[gone, x]
-                    if value == value:
-                        total[ring, x] -= value
-                        count[ring, x] -= 1.0
-            for row in range(first, last + 1):
-                for x in range(width):
-                    value = layer[row, x]
-                    if value == value:
-                        total[ring, x] += value
+                    if still[row, x] and product[row, x] > RING_PRODUCT:
+                        total[ring, x] += phase[row, x]
                         count[ring, x] += 1.0
+            row = y - half - 1
+            if y > 0 and row >= 0:
+                for x in range(width):
+                    if still[row, x] and product[row, x] > RING_PRODUCT:
+                        total[ring, x] -= phase[row, x]
+                        count[ring, x] -= 1.0
             for x in range(width):
                 running[2 * ring, x + 1] = running[2 * ring, x] + total[ring, x]
                 running[2 * ring + 1, x + 1] = running[2 * ring + 1, x] + count[ring, x]
@@ -85,8 +86,7 @@ def _ring_mean(layer: np.ndarray, outer: tuple[int, int], inner: tuple[int, int]
             c, d = max(x - inner[1], 0), min(x + inner[1] + 1, width)
             n = running[1, b] - running[1, a] - running[3, d] + running[3, c]
             value = running[0, b] - running[0, a] - running[2, d] + running[2, c]
-            out[y, x] = value / n if n > 0.5 else np.nan
-    return out
+            local[y, x] = phase[y, x] - value / n if n > 0.5 else np.nan
 
 
 @numba.njit(nogil=True, cache=True)
@@ -98,73 +98,85 @@ def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
         passed += weights[i]
         if passed >= half:
             return float(values[i])
-    return float(values[order[-1]])
+    return float(values[order[-1]])  # where rounding left the sum short
 
 
 @numba.njit(nogil=True, cache=True)
 def _sequence(
-    motion: np.ndarray,
-    weight: np.ndarray,
+    local: np.ndarray,
+    product: np.ndarray,
+    table: np.ndarray,
+    scale: float,
     years: np.ndarray,
     order: np.ndarray,
     shortest: int,
-    cycle: float,
     cycles: np.ndarray,
     found: np.ndarray,
 ) -> None:
     """Take pairs from short to long, each in the cycle that the shorter ones foretell.
 
-    ``motion`` (pair, pixel; m, relative to the surroundings), ``weight`` (1 / m^2), ``cycle``: the
-    motion of one cycle (m, negative). ``cycles`` receives whole cycles of phase or UNRESOLVED.
-    The rate starts at the median of the shortest pairs; whatever lies beyond a quarter wavelength
-    of what is foretold, an error of unwrapping perhaps, does not count toward the rate. ``found``
-    (2, pixel) receives the rate (m/yr) and its error.
+    ``local`` (pair, pixel; rad, against the surroundings), ``product`` (pair, pixel) with the
+    ``table`` of weights (1 / m^2) over it, ``scale`` in m/rad. ``cycles`` (pair, pixel) receives
+    whole cycles of phase or UNRESOLVED, ``found`` (2, pixel) the rate (m/yr) and its error. The
+    rate starts at the median of the shortest pairs; whatever lies beyond a quarter wavelength of
+    what is foretold, an error of unwrapping perhaps, does not count toward it.
     """
-    pairs, pixels = motion.shape
+    pairs, pixels = local.shape
+    cycle = 2.0 * np.pi * scale
     quarter = 0.5 * abs(cycle)  # a quarter wavelength: half a cycle of two-way phase
+    motion = np.empty((TILE, pairs), np.float64)
+    weight = np.empty((TILE, pairs), np.float64)
     rates = np.empty(shortest, np.float64)
     worth = np.empty(shortest, np.float64)
-    for p in range(pixels):
-        cycles[:, p] = 0
-        found[:, p] = np.nan
-        known = 0
-        for o in range(shortest):
+    for p0 in range(0, pixels, TILE):
+        n = min(TILE, pixels - p0)
+        for o in range(pairs):  # pixel by pixel in memory, for what follows
             k = order[o]
-            if motion[k, p] == motion[k, p]:
-                rates[known] = motion[k, p] / years[k]
-                worth[known] = weight[k, p] * years[k]
-                known += 1
-        if known == 0:
-            continue
-        rate = _weighted_median(rates[:known], worth[:known])
-        information = 0.0
-        moment = 0.0
-        for o in range(pairs):
-            k = order[o]
-            y = motion[k, p]
-            if y != y:
+            for p in range(n):
+                motion[p, o] = scale * local[k, p0 + p]
+                q = product[k, p0 + p]
+                q = min(max(q, 0.0), MAXIMUM_PRODUCT) if q == q else 0.0
+                weight[p, o] = table[int(q * (TABLE_SIZE - 1) + 0.5)]
+                cycles[k, p0 + p] = 0
+        for p in range(n):
+            found[:, p0 + p] = np.nan
+            known = 0
+            for o in range(shortest):
+                if motion[p, o] == motion[p, o]:
+                    rates[known] = motion[p, o] / years[order[o]]
+                    worth[known] = weight[p, o] * years[order[o]]
+                    known += 1
+            if known == 0:
                 continue
-            if o >= shortest and information > 0.0:
-                rate = moment / information
-                error = SIGNIFICANT / np.sqrt(information)
-                foretold = rate * years[k]
-                if abs(rate) > error and (abs(rate) + error) * years[k] > quarter:
-                    doubt = (RATE_CHANGE * abs(rate) + error) * years[k]
-                    followed = abs(y) > quarter and abs(y - foretold) <= max(doubt, quarter)
-                    if not followed:
-                        # Within half a cycle of the surroundings although it should be beyond.
-                        turns = np.round((foretold - y) / cycle)
-                        if doubt > quarter or abs(turns) > 100:
-                            cycles[k, p] = UNRESOLVED
-                            continue
-                        cycles[k, p] = np.int8(turns)
-                        y += turns * cycle
-            if abs(y - rate * years[k]) <= quarter:
-                information += weight[k, p] * years[k] ** 2
-                moment += weight[k, p] * years[k] * y
-        if information > 0.0:
-            found[0, p] = moment / information
-            found[1, p] = 1.0 / np.sqrt(information)
+            rate = _weighted_median(rates[:known], worth[:known])
+            information = 0.0
+            moment = 0.0
+            for o in range(pairs):
+                k = order[o]
+                y = motion[p, o]
+                if y != y:
+                    continue
+                if o >= shortest and information > 0.0:
+                    rate = moment / information
+                    error = SIGNIFICANT / np.sqrt(information)
+                    foretold = rate * years[k]
+                    if abs(rate) > error and (abs(rate) + error) * years[k] > quarter:
+                        doubt = (RATE_CHANGE * abs(rate) + error) * years[k]
+                        followed = abs(y) > quarter and abs(y - foretold) <= max(doubt, quarter)
+                        if not followed:
+                            # Within half a cycle of the surroundings although it should be beyond.
+                            turns = np.round((foretold - y) / cycle)
+                            if doubt > quarter or abs(turns) > 100:
+                                cycles[k, p0 + p] = UNRESOLVED
+                                continue
+                            cycles[k, p0 + p] = np.int8(turns)
+                            y += turns * cycle
+                if abs(y - rate * years[k]) <= quarter:
+                    information += weight[p, o] * years[k] ** 2
+                    moment += weight[p, o] * years[k] * y
+            if information > 0.0:
+                found[0, p0 + p] = moment / information
+                found[1, p0 + p] = 1.0 / np.sqrt(information)
 
 
 def resolve(
@@ -212,60 +224,33 @@ def resolve(
     dy, dx = spacing_m
     inner, outer = ((max(1, round(r / dy)), max(1, round(r / dx))) for r in RING_M)
 
-    def band(
-        values: np.ndarray, worth: np.ndarray, around: np.ndarray, above: int, below: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Cycles and rates of a band of rows; ``around`` has ``above`` and ``below`` more rows."""
-        pairs, *shape = values.shape
-        missing = ((0, 0), (outer[0] - above, outer[0] - below), (0, 0))
-        around = np.pad(around, missing, constant_values=np.nan)
-        local = np.empty(values.shape, np.float32)
+    noise = 1.0 / weight_table(looks) if looks else np.full(TABLE_SIZE, UNKNOWN_VARIANCE)
+    table = (1.0 / (noise * scale**2 + 2.0 * LOCAL_DELAY_M**2)).astype(np.float32)
+
+    phase, product = (a.transpose(PAIR, Y, X) for a in (phase, product))
+    values, worth = phase.values, product.values.astype(np.float32, copy=False)
+    pairs = days.size
+    local = np.empty(values.shape, np.float32)
+    cycles = np.empty(values.shape, np.int8)
+    found = np.empty((2, *values.shape[1:]), np.float32)
+
+    def against(still: np.ndarray) -> xr.Dataset:
         for k in range(pairs):
-            local[k] = values[k] - _ring_mean(around[k], outer, inner)
-        noise = phase_variance(np.nan_to_num(worth), looks) if looks else np.full(worth.shape, 0.1)
-        weight = 1.0 / (noise * scale**2 + 2.0 * LOCAL_DELAY_M**2)
-        cycles = np.empty(values.shape, np.int8)
-        found = np.empty((2, *shape), np.float32)
+            _local(values[k], worth[k], still, outer, inner, local[k])
         _sequence(
-            (local * scale).reshape(pairs, -1),
-            weight.reshape(pairs, -1).astype(np.float32),
+            local.reshape(pairs, -1),
+            worth.reshape(pairs, -1),
+            table,
+            scale,
             days / YEAR_DAYS,
             order,
             shortest,
-            2.0 * np.pi * scale,
             cycles.reshape(pairs, -1),
             found.reshape(2, -1),
         )
-        return cycles, found
-
-    phase, product = (a.transpose(PAIR, Y, X) for a in (phase, product))
-    height = phase.sizes[Y]
-    edges = np.cumsum((0, *(phase.chunksizes.get(Y) or (height,)))).tolist()
-
-    def by_bands(still: xr.DataArray | None) -> xr.Dataset:
-        usable = product > RING_PRODUCT
-        around = phase.where(usable if still is None else usable & still)
-        cycles, rates = [], []
-        for start, end in pairwise(edges):
-            above, below = min(outer[0], start), min(outer[0], height - end)
-            rows, wide = slice(start, end), slice(start - above, end + below)
-            arrays = (phase[:, rows].data, product[:, rows].data, around[:, wide].data)
-            if not isinstance(phase.data, da.Array):
-                parts = band(*arrays, above, below)
-            else:
-                lazy = delayed(band, nout=2)(*arrays, above, below)
-                shape = (end - start, phase.sizes[X])
-                parts = (
-                    da.from_delayed(lazy[0], (days.size, *shape), dtype=np.int8),
-                    da.from_delayed(lazy[1], (2, *shape), dtype=np.float32),
-                )
-            cycles.append(parts[0])
-            rates.append(parts[1])
-        joined = da.concatenate if isinstance(phase.data, da.Array) else np.concatenate
-        both = joined(rates, axis=1)
         template = phase.isel({PAIR: 0}, drop=True)
-        counts = phase.copy(data=joined(cycles, axis=1))
-        rate, error = (template.copy(data=both[i]) for i in (0, 1))
+        rate, error = (template.copy(data=a) for a in found)
+        counts = phase.copy(data=cycles)
         return xr.Dataset(
             {
                 "cycles": describe(counts, "cycles", "whole cycles to add; -128: not usable", "1"),
@@ -275,8 +260,13 @@ def resolve(
         )
 
     if stable_ground is None:
-        stable_ground = ~moving(by_bands(None)[["local_rate", "local_rate_error"]].compute())
-    return by_bands(stable_ground)
+        stable_ground = ~moving(against(np.ones(values.shape[1:], bool)))
+    return against(stable_ground.transpose(Y, X).values.astype(bool))
+
+
+def margin_rows(spacing_m: tuple[float, float]) -> int:
+    """Rows beyond a band that its pixels' surroundings reach."""
+    return max(1, round(RING_M[1] / spacing_m[0]))
 
 
 def combined(resolved: xr.DataArray, closed: xr.DataArray) -> xr.DataArray:
@@ -299,34 +289,48 @@ def moving(resolved: xr.Dataset) -> xr.DataArray:
     return xr.DataArray(spread, dims=fast.dims, coords=fast.coords, name="moving")
 
 
+def mean_by_span(coherence: xr.DataArray) -> xr.DataArray:
+    """Mean coherence (span, y, x) of the shortest pairs, and of longer ones up to 60 days.
+
+    ``coherence`` (pair, y, x). Coordinate ``span`` (days) is the longest span of each group; a
+    group spans a factor of 1.25.
+    """
+    span = (coherence["secondary"] - coherence["reference"]) / np.timedelta64(1, "D")
+    days = np.asarray(span, dtype=np.float64)
+    least = SHORTEST_SPREAD * days.min()
+    groups = {float(days[days <= least].max()): days <= least}
+    for limit in sorted({d for d in days if least < d <= LONGEST_DAYS}):
+        groups[float(limit)] = (days > max(least, limit / SHORTEST_SPREAD)) & (days <= limit)
+    values = coherence.transpose(PAIR, Y, X).values
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a pixel without coherence stays NaN
+        means = np.stack([np.nanmean(values[group], axis=0) for group in groups.values()])
+    coords = {"span": list(groups), **{d: coherence[d] for d in MAP}}
+    joined = xr.DataArray(means, dims=("span", *MAP), coords=coords)
+    return describe(joined, "mean_coherence", "mean coherence by span of days", "1")
+
+
 def coherence_loss(
-    coherence: xr.DataArray, *, looks: float, stable_ground: xr.DataArray
+    means: xr.DataArray, *, looks: float, stable_ground: xr.DataArray
 ) -> xr.DataArray:
     """Loss of log coherence from the shortest pairs to longer ones, beyond that of stable ground.
 
     Debris that creeps also jostles: its coherence falls with the square of the motion
     (Zebker & Villasenor 1992, doi 10.1109/36.175330), wherever phase itself has lost count of the
-    cycles. ``coherence`` (pair, y, x); ``stable_ground`` (y, x), True where known not to move. The
-    longer pairs are those of the longest span, up to 60 days, at which stable ground stays coherent
-    (0.25); ``looks`` frees both of the bias of few looks. Mean over 3 x 3 pixels; positive is loss;
-    NaN where the stack has no second span to compare.
+    cycles. ``means`` (span, y, x) from :func:`mean_by_span`; ``stable_ground`` (y, x), True where
+    known not to move. The longer pairs are those of the longest span at which stable ground stays
+    coherent (0.25); ``looks`` frees both of the bias of few looks. Mean over 3 x 3 pixels; positive
+    is loss; NaN where the stack has no second span to compare.
     """
     from scipy.ndimage import uniform_filter
 
-    span = (coherence["secondary"] - coherence["reference"]) / np.timedelta64(1, "D")
-    days = np.asarray(span, dtype=np.float64)
-    short = days <= SHORTEST_SPREAD * days.min()
-    template = coherence.isel({PAIR: 0}, drop=True)
     stable = stable_ground.values.astype(bool)
-    shorter = unbiased(coherence.isel({PAIR: short}).mean(PAIR).values, looks)
-    loss = np.full(template.shape, np.nan, np.float32)
-    least = SHORTEST_SPREAD * days.min()
-    for limit in sorted({d for d in days if least < d <= LONGEST_DAYS}, reverse=True):
-        group = (days > max(least, limit / SHORTEST_SPREAD)) & (days <= limit)
-        longer = unbiased(coherence.isel({PAIR: group}).mean(PAIR).values, looks)
-        if not np.nanmedian(longer[stable]) >= STILL_COHERENT:
+    shorter, *longer = (unbiased(layer, looks) for layer in means.transpose("span", Y, X).values)
+    loss = np.full(stable.shape, np.nan, np.float32)
+    for other in reversed(longer):
+        if not np.nanmedian(np.where(stable, other, np.nan)) >= STILL_COHERENT:
             continue
-        ratio = np.log(np.maximum(shorter, FLOOR) / np.maximum(longer, FLOOR))
+        ratio = np.log(np.maximum(shorter, FLOOR) / np.maximum(other, FLOOR))
         ratio -= np.nanmedian(ratio[stable])
         known = np.isfinite(ratio)
         weight = uniform_filter(known.astype(np.float32), 3)
@@ -334,7 +338,7 @@ def coherence_loss(
         with np.errstate(invalid="ignore", divide="ignore"):
             loss = np.where(known, total / weight, np.nan).astype(np.float32)
         break
-    result = xr.DataArray(loss, dims=MAP, coords={d: template[d] for d in MAP})
+    result = xr.DataArray(loss, dims=MAP, coords={d: means[d] for d in MAP})
     return describe(result, "coherence_loss", "loss of log coherence with span beyond stable", "1")
 
 

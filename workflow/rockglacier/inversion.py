@@ -17,6 +17,7 @@ import xarray as xr
 from rockglacier.conventions import (
     DATE,
     PAIR,
+    UNRESOLVED,
     YEAR_DAYS,
     Reason,
     describe,
@@ -116,7 +117,7 @@ def _invert(
             a, b = first[k], second[k]
             for p in range(n):
                 value = phase[k, p0 + p] - reference_phase[k]
-                good = value == value
+                good = value == value and not (has_cycles and cycles[k, p0 + p] == UNRESOLVED)
                 q = product[k, p0 + p] if has_product else np.float32(0.0)
                 q = min(max(q, np.float32(0.0)), top) if good else np.float32(0.0)
                 w = table[int(q * np.float32(TABLE_SIZE - 1) + np.float32(0.5))]
@@ -124,7 +125,8 @@ def _invert(
                 observed[k, p] = value if good else np.float32(0.0)
             if has_cycles:
                 for p in range(n):
-                    observed[k, p] += np.float32(two_pi * cycles[k, p0 + p])
+                    if weight[k, p] > 0.0:
+                        observed[k, p] += np.float32(two_pi * cycles[k, p0 + p])
             for p in range(n, TILE):
                 weight[k, p] = 0.0
                 observed[k, p] = 0.0
@@ -245,7 +247,7 @@ def invert(
     reference_phase
         (pair,), rad, subtracted from every pixel.
     cycles
-        (pair, y, x), whole cycles (2 pi) to add.
+        (pair, y, x), whole cycles (2 pi) to add; UNRESOLVED samples are not used.
     norm
         "l1" minimises the sum of absolute residuals, by iterative reweighting.
     min_pairs

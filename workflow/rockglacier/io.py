@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from rockglacier.conventions import PAIR, UNRESOLVED, X, Y
+from rockglacier.conventions import PAIR, X, Y
 from rockglacier.errors import SceneError
 from rockglacier.grid import Grid
 
@@ -66,7 +66,7 @@ def block_rows(
     return max(multiple, rows // multiple * multiple) if multiple <= fit else rows
 
 
-def _encoding(array: xr.DataArray) -> dict[str, Any]:
+def _encoding(array: xr.DataArray, rows: int | None) -> dict[str, Any]:
     from zarr.codecs import BloscCodec
 
     encoding: dict[str, Any] = {
@@ -74,17 +74,31 @@ def _encoding(array: xr.DataArray) -> dict[str, Any]:
     }
     if array.dims[-2:] == (Y, X):
         leading = array.shape[:-2]
-        rows = stack_rows(int(np.prod(leading)), array.sizes[Y])
-        encoding["chunks"] = (*(1 for _ in leading), rows, array.sizes[X])
+        if rows is not None:
+            encoding["chunks"] = (*leading, min(rows, array.sizes[Y]), array.sizes[X])
+        else:
+            thin = stack_rows(int(np.prod(leading)), array.sizes[Y])
+            blocks = array.chunks[-2] if array.chunks else ()
+            # Chunks follow Dask's blocks only where memory forced these to cut a chunk.
+            if any(n % thin for n in blocks[:-1]):
+                thin = blocks[0]
+            encoding["chunks"] = (*(1 for _ in leading), thin, array.sizes[X])
     return encoding
 
 
-def prepare_dataset(dataset: xr.Dataset, path: str | Path, grid: Grid | None) -> None:
-    """Write coordinates, attributes and empty arrays (NaN) of ``dataset`` (Dask-backed) to Zarr."""
-    _to_zarr(dataset, path, grid, compute=False)
+def prepare_dataset(
+    dataset: xr.Dataset, path: str | Path, grid: Grid | None, *, rows: int | None = None
+) -> None:
+    """Write coordinates, attributes and empty arrays of ``dataset`` (Dask-backed) to Zarr.
+
+    A chunk is one layer, or with ``rows`` all layers of so many rows.
+    """
+    _to_zarr(dataset, path, grid, rows=rows, compute=False)
 
 
-def _to_zarr(dataset: xr.Dataset, path: str | Path, grid: Grid | None, *, compute: bool) -> None:
+def _to_zarr(
+    dataset: xr.Dataset, path: str | Path, grid: Grid | None, *, rows: int | None, compute: bool
+) -> None:
     if grid is not None:
         grid.check(dataset, str(path))
         import rioxarray  # noqa: F401
@@ -92,14 +106,7 @@ def _to_zarr(dataset: xr.Dataset, path: str | Path, grid: Grid | None, *, comput
         dataset = dataset.rio.write_crs(grid.crs).rio.write_transform(grid.transform)
     for name in dataset.variables:
         dataset[name].encoding.clear()
-    encoding = {str(n): _encoding(a) for n, a in dataset.data_vars.items() if a.ndim}
-    # A Dask block may cover part of a chunk only where memory forces it: then chunks follow blocks.
-    for name, how in encoding.items():
-        blocks = dataset[name].chunks
-        if blocks and "chunks" in how:
-            rows = blocks[-2]
-            if any(r % how["chunks"][-2] for r in rows[:-1]):
-                how["chunks"] = (*how["chunks"][:-2], rows[0], how["chunks"][-1])
+    encoding = {str(n): _encoding(a, rows) for n, a in dataset.data_vars.items() if a.ndim}
     options: dict[str, Any] = {
         "mode": "w",
         "consolidated": False,
@@ -123,7 +130,7 @@ def write_dataset(
     """
     dataset = dataset.assign_attrs({**dataset.attrs, **(provenance or {})})
     with atomic(path) as partial:
-        _to_zarr(dataset, partial, grid, compute=True)
+        _to_zarr(dataset, partial, grid, rows=None, compute=True)
 
 
 def open_dataset(path: str | Path, *, rows: int | None = None) -> xr.Dataset:
@@ -137,39 +144,6 @@ def open_dataset(path: str | Path, *, rows: int | None = None) -> xr.Dataset:
         dataset[name].load()
     chunks = {d: (rows if d == Y else -1) for d in dataset.dims}
     return dataset.assign({n: a.chunk({d: chunks[d] for d in a.dims}) for n, a in dataset.items()})
-
-
-def open_pairs(
-    stack: str | Path,
-    network: str | Path,
-    *,
-    bytes_per_sample: float,
-    memory_mb: float,
-    threads: int,
-    cycles: str | Path | None = None,
-) -> xr.Dataset:
-    """The pairs of a track that the ``network`` table uses, in Dask blocks that fit into memory.
-
-    With ``cycles`` (what ``correct_unwrapping`` wrote) the phase is corrected, and NaN where the
-    cycle is unresolved. ``bytes_per_sample``: what a step holds per sample of a pair.
-    """
-    import pandas as pd
-
-    used = np.flatnonzero(pd.read_csv(network, usecols=["used"])["used"])
-    lazy = xr.open_zarr(stack, consolidated=False, chunks=None)
-    rows = block_rows(
-        lazy.sizes[Y],
-        bytes_per_sample * used.size * lazy.sizes[X],
-        memory_mb,
-        threads,
-        multiple=chunk_rows(stack, "phase"),
-    )
-    pairs = open_dataset(stack, rows=rows).isel({PAIR: used})
-    if cycles is not None:
-        whole = open_dataset(cycles, rows=rows)["cycles"]
-        phase = (pairs["phase"] + np.float32(2.0 * np.pi) * whole).where(whole != UNRESOLVED)
-        pairs = pairs.assign(phase=phase.assign_attrs(pairs["phase"].attrs))
-    return pairs
 
 
 def chunk_rows(path: str | Path, variable: str) -> int:

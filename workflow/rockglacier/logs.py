@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rockglacier.errors import RockGlacierError
 
@@ -53,3 +53,28 @@ def progress(items: Iterable[T], what: str, total: int, seconds: float = 5.0) ->
         if now - last >= seconds or count == total:
             last = now
             logger.info("%s %d of %d (%.0f s)", what, count, total, now - began)
+
+
+def compute_with(threads: int, seconds: float = 10.0) -> None:
+    """Let Dask compute with ``threads`` threads, and log every ``seconds`` or so how far it is."""
+    import dask
+    from dask.callbacks import Callback
+
+    logger = logging.getLogger(__name__)
+    began = last = time.monotonic()
+
+    def start(tasks: Any) -> None:
+        nonlocal began, last
+        began = last = time.monotonic()
+
+    def report(key: Any, result: Any, tasks: Any, state: Any, worker: Any) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= seconds:
+            last = now
+            done = len(state["finished"])
+            total = done + sum(len(state[name]) for name in ("running", "ready", "waiting"))
+            logger.info("computed %.0f %% (%.0f s)", 100.0 * done / total, now - began)
+
+    dask.config.set(scheduler="threads", num_workers=threads)
+    Callback(start=start, posttask=report).register()

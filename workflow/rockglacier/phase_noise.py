@@ -26,6 +26,7 @@ from rockglacier.conventions import PAIR, X, Y, describe
 
 TABLE_SIZE = 4096  # steps of the coherence product between 0 and 1
 MAXIMUM_PRODUCT = 0.998
+LONG_NAME = "coherence times local coherence"
 WINDOW = 5  # pixels; coherence is taken as even within it when its local mean is formed
 
 
@@ -109,30 +110,52 @@ def unbiased(mean_coherence: np.ndarray, looks: float) -> np.ndarray:
 
 
 @numba.njit(nogil=True, cache=True)
-def _box_mean(layers: np.ndarray, radius: int) -> np.ndarray:
-    """Mean of the finite samples within ``radius`` pixels; layers (layer, y, x), interior rows."""
-    count, height, width = layers.shape
-    out = np.empty((count, height - 2 * radius, width), np.float32)
-    total = np.empty(width + 1, np.float64)
-    number = np.empty(width + 1, np.float64)
+def _products(phase: np.ndarray, coherence: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Product of each sample with the unbiased mean of the finite samples around it.
+
+    ``phase`` (layer, y, x); ``coherence`` has ``WINDOW // 2`` rows more on either side; ``table``
+    maps a mean to the underlying coherence.
+    """
+    count, height, width = phase.shape
+    radius = WINDOW // 2
+    out = np.empty((count, height, width), np.float32)
+    total = np.zeros(width, np.float64)
+    number = np.zeros(width, np.float64)
+    sums = np.zeros(width + 1, np.float64)
+    numbers = np.zeros(width + 1, np.float64)
     for k in range(count):
-        for y in range(height - 2 * radius):
-            total[0] = 0.0
-            number[0] = 0.0
+        total[:] = 0.0
+        number[:] = 0.0
+        for row in range(WINDOW - 1):
             for x in range(width):
-                s = 0.0
-                m = 0.0
-                for r in range(2 * radius + 1):
-                    value = layers[k, y + r, x]
-                    if value == value:
-                        s += value
-                        m += 1.0
-                total[x + 1] = total[x] + s
-                number[x + 1] = number[x] + m
+                value = coherence[k, row, x]
+                good = value == value
+                total[x] += value if good else 0.0
+                number[x] += 1.0 if good else 0.0
+        for y in range(height):
+            for x in range(width):
+                value = coherence[k, y + WINDOW - 1, x]
+                good = value == value
+                total[x] += value if good else 0.0
+                number[x] += 1.0 if good else 0.0
+                sums[x + 1] = sums[x] + total[x]
+                numbers[x + 1] = numbers[x] + number[x]
             for x in range(width):
                 low, high = max(x - radius, 0), min(x + radius + 1, width)
-                m = number[high] - number[low]
-                out[k, y, x] = (total[high] - total[low]) / m if m > 0.0 else np.nan
+                n = numbers[high] - numbers[low]
+                value = coherence[k, y + radius, x]
+                if phase[k, y, x] != phase[k, y, x]:
+                    out[k, y, x] = np.nan
+                elif value == value and n > 0.0:
+                    mean = min(max((sums[high] - sums[low]) / n, 0.0), 1.0)
+                    out[k, y, x] = value * table[int(mean * (TABLE_SIZE - 1) + 0.5)]
+                else:
+                    out[k, y, x] = 0.0
+            for x in range(width):
+                value = coherence[k, y, x]
+                good = value == value
+                total[x] -= value if good else 0.0
+                number[x] -= 1.0 if good else 0.0
     return out
 
 
@@ -146,29 +169,25 @@ def coherence_product(
     zero (the phase counts, as little as can be) where only the coherence is. Without coherence or
     looks every sample is worth the same, one.
     """
-    present = phase.notnull()
     if coherence is None or looks is None:
-        product = xr.ones_like(phase, dtype=np.float32).where(present)
+        product = xr.ones_like(phase, dtype=np.float32).where(phase.notnull())
+        return describe(product, "coherence_product", LONG_NAME, "1")
+    radius = WINDOW // 2
+    table = unbiased(np.linspace(0.0, 1.0, TABLE_SIZE), looks)
+
+    def multiply(values: np.ndarray, padded: np.ndarray) -> np.ndarray:
+        return np.asarray(_products(values, padded.astype(np.float32, copy=False), table))
+
+    values, samples = (a.transpose(PAIR, Y, X).data for a in (phase, coherence))
+    if isinstance(samples, da.Array):
+        padded = da.overlap.overlap(samples, depth={1: radius}, boundary={1: np.nan})
+        # The same bands as those that have a margin now: thin ones were merged.
+        rows = tuple(n - 2 * radius for n in padded.chunks[1])
+        centre = values.rechunk((samples.chunks[0], rows, samples.chunks[2]))
+        data = da.map_blocks(multiply, centre, padded, dtype=np.float32, chunks=centre.chunks)
+        data = data.rechunk(samples.chunks)
     else:
-        radius = WINDOW // 2
-        table = unbiased(np.linspace(0.0, 1.0, TABLE_SIZE), looks)
-
-        def multiply(padded: np.ndarray) -> np.ndarray:
-            local = _box_mean(padded, radius)
-            inner = padded[:, radius : padded.shape[1] - radius]
-            with np.errstate(invalid="ignore"):
-                index = np.nan_to_num(np.clip(local, 0.0, 1.0) * (TABLE_SIZE - 1)).astype(np.int32)
-            return np.asarray(np.nan_to_num(inner * table[index]))
-
-        samples = coherence.where(present).transpose(PAIR, Y, X).data
-        if isinstance(samples, da.Array):
-            padded = da.overlap.overlap(samples, depth={1: radius}, boundary={1: np.nan})
-            rows = tuple(n - 2 * radius for n in padded.chunks[1])
-            chunks = (samples.chunks[0], rows, samples.chunks[2])
-            data = padded.map_blocks(multiply, dtype=np.float32, chunks=chunks)
-            data = data.rechunk(samples.chunks)  # differs only where blocks are thinner than radius
-        else:
-            halo = ((0, 0), (radius, radius), (0, 0))
-            data = multiply(np.pad(samples, halo, constant_values=np.nan))
-        product = coherence.transpose(PAIR, Y, X).copy(data=data).where(present)
-    return describe(product, "coherence_product", "coherence times local coherence", "1")
+        halo = ((0, 0), (radius, radius), (0, 0))
+        data = multiply(values, np.pad(samples, halo, constant_values=np.nan))
+    product = phase.transpose(PAIR, Y, X).copy(data=data)
+    return describe(product, "coherence_product", LONG_NAME, "1")

@@ -11,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from rockglacier.conventions import MAP, PAIR, X, Y, describe, require
+from rockglacier.bands import Pairs
+from rockglacier.conventions import MAP, PAIR, UNRESOLVED, X, Y, describe, require
 from rockglacier.errors import ConfigurationError, NetworkError, SceneError
 from rockglacier.grid import Grid
 
@@ -247,6 +248,21 @@ def reference_phase(
             raise NetworkError(f"{message}; give another reference.point or drop these pairs.")
         logger.warning("%s; they are dropped", message)
     return describe(out, "reference_phase", "phase in the reference window", "rad")
+
+
+def window_phase(pairs: Pairs, reference: Mapping[str, Any]) -> xr.DataArray:
+    """:func:`reference_phase` of a track's pairs, float32, cycles applied where they are known."""
+    rows, columns = slice(*reference["rows"]), slice(*reference["columns"])
+    stack = pairs.read(rows, columns, layers=("phase",))
+    phase = stack["phase"]
+    if "cycles" in stack:
+        turned = phase + np.float32(2.0 * np.pi) * stack["cycles"]
+        turned = turned.where(stack["cycles"] != UNRESOLVED)
+        # Where no cycle is resolved the window keeps what the pair says.
+        phase = turned.where(turned.notnull().any(MAP), phase).assign_attrs(phase.attrs)
+    own = {"rows": [0, phase.sizes[Y]], "columns": [0, phase.sizes[X]]}
+    found = reference_phase(phase, {**reference, **own}).astype(np.float32)
+    return found.drop_vars(list(found.coords))
 
 
 def _window_phase(phase: xr.DataArray, window: Mapping[str, Any]) -> xr.DataArray:

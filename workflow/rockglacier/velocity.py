@@ -22,6 +22,7 @@ import numpy as np
 import xarray as xr
 
 from rockglacier.ambiguity import RATE_CHANGE
+from rockglacier.bands import Band, cut
 from rockglacier.conventions import (
     DATE,
     PAIR,
@@ -42,6 +43,7 @@ Term = Literal["annual", "semiannual", "acceleration"]
 MINIMUM_DELAY_RAD = 0.02  # of one date; keeps D invertible where there is no delay
 LIKELIHOOD_ITERATIONS = 40
 SAMPLE_PIXELS = 1024
+SAMPLE_BANDS, SAMPLE_ROWS = 8, 8
 MEDIAN_CHI2 = 0.4549364  # median of the chi-squared distribution with one degree of freedom
 
 
@@ -362,6 +364,17 @@ class _Noise:
         self.table = (weight_table(looks) / factor).astype(np.float32)
 
 
+def sample_bands(stable_ground: xr.DataArray, *, margin: int) -> list[Band]:
+    """A few bands of rows to estimate noise on, evenly spaced over ``stable_ground`` (y, x)."""
+    rows = np.flatnonzero(stable_ground.any(X).values)
+    height = stable_ground.sizes[Y]
+    if not rows.size:
+        return cut(height, height, margin)
+    every = cut(height, SAMPLE_ROWS, margin)
+    wanted = rows[np.linspace(0, rows.size - 1, SAMPLE_BANDS).astype(int)] // SAMPLE_ROWS
+    return [every[i] for i in np.unique(wanted)]
+
+
 def delay_variance(
     displacement: xr.DataArray,
     product: xr.DataArray | None,
@@ -384,10 +397,7 @@ def delay_variance(
     RockGlacierError where fewer than 16 pixels qualify.
     """
     rng = np.random.default_rng(seed)
-    rows = np.flatnonzero(sample.any(X).values)
-    # Whole rows, evenly spaced: a stack is cut into bands of rows, and few need be read.
-    rows = rows[np.unique(np.linspace(0, rows.size - 1, 48).astype(int))] if rows.size else rows
-    picked = sample.isel({Y: rows}).values.ravel()
+    picked = sample.transpose(Y, X).values.ravel()
     pixels = np.flatnonzero(picked)
     if pixels.size < 16:
         raise RockGlacierError(
@@ -398,7 +408,7 @@ def delay_variance(
     scale = metres_per_radian(wavelength_m)
 
     def columns(array: xr.DataArray, dim: str) -> np.ndarray:
-        values = array.isel({Y: rows}).transpose(dim, Y, X).values
+        values = array.transpose(dim, Y, X).values
         return np.ascontiguousarray(values.reshape(values.shape[0], -1)[:, pixels])
 
     series = columns(displacement, DATE).astype(np.float64) / scale
