@@ -183,26 +183,32 @@ def _errors(region: Region) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def accuracy(setting: Setting) -> Result:
-    """Velocity error of the four scenes, one constant removed, against MintPy's."""
-    regions = {s: setting.region(s, 300, setting.seed) for s in SCENES}
-    make(list(regions.values()), ["velocity.tif"])
-    figures: Result = {"peer": "MintPy 1.6.4"}
+    """Velocity error of the four scenes, one constant removed from each, against MintPy's."""
+    seeds = range(setting.seed, setting.seed + (1 if setting.quick else 3))
+    figures: Result = {"peer": "MintPy 1.6.4", "seeds": len(seeds)}
     ours, theirs = {}, {}
-    for scenario, region in regions.items():
-        folder = _peer_inputs(setting, region)
-        setting.mintpy.invert(folder, "var")
-        velocity, sigma = setting.mintpy.velocity(folder)
-        error, _, truth = _errors(region)
-        peer_error = velocity - truth
-        both = np.isfinite(error) & np.isfinite(peer_error)
-        ours[scenario] = 1000.0 * score.rmse(score.centred(error[both]))
-        theirs[scenario] = 1000.0 * score.rmse(score.centred(peer_error[both]))
+    for scenario in SCENES:
+        regions = [setting.region(scenario, 300, seed) for seed in seeds]
+        make(regions, ["velocity.tif"])
+        errors, peer_errors, covered, solved = [], [], [], []
+        for region in regions:
+            folder = _peer_inputs(setting, region)
+            setting.mintpy.invert(folder, "var")
+            velocity, sigma = setting.mintpy.velocity(folder)
+            error, _, truth = _errors(region)
+            peer_error = score.centred(velocity - truth)
+            covered.append(score.coverage(peer_error, sigma))
+            solved.append([np.isfinite(error).mean(), np.isfinite(peer_error).mean()])
+            both = np.isfinite(error) & np.isfinite(peer_error)
+            errors.append(score.centred(error[both]))
+            peer_errors.append(score.centred(peer_error[both]))
+        ours[scenario] = 1000.0 * score.rmse(np.concatenate(errors))
+        theirs[scenario] = 1000.0 * score.rmse(np.concatenate(peer_errors))
         figures |= {
             f"{scenario}_rmse_mm_yr": round(ours[scenario], 3),
             f"{scenario}_peer_rmse_mm_yr": round(theirs[scenario], 3),
-            f"{scenario}_peer_coverage": round(score.coverage(score.centred(peer_error), sigma), 3),
-            f"{scenario}_solved": round(float(np.isfinite(error).mean()), 4),
-            f"{scenario}_peer_solved": round(float(np.isfinite(peer_error).mean()), 4),
+            f"{scenario}_peer_coverage": round(float(np.mean(covered)), 3),
+            f"{scenario}_solved_ours_peer": np.mean(solved, axis=0).round(4).tolist(),
         }
     musts = {f"{s}_no_worse": ours[s] <= theirs[s] for s in SCENES}
     figures["full_over_atmo"] = round(ours["full"] / ours["atmo"], 3)
@@ -265,22 +271,17 @@ def bound(setting: Setting) -> Result:
     return _verdict(figures, efficient=ratio <= 1.10)
 
 
-def _alpine_stack(setting: Setting) -> tuple[Path, Path, xr.Dataset]:
-    """The alpine stack as MintPy's files, its DEM, and its truth; kept where the folder is kept."""
-    folder = setting.folder / f"alpine_{setting.seed}"
-    stack, dem, truth = (
-        folder / "inputs" / "ifgramStack.h5",
-        folder / "dem.tif",
-        folder / "truth.zarr",
-    )
+def _alpine_stack(folder: Path, seed: int) -> xr.Dataset:
+    """Truth of the alpine stack that lies in ``folder`` as MintPy's files and a DEM; made once."""
+    truth = folder / "truth.zarr"
     if not truth.exists():
-        grid, height = _alpine_relief(setting.seed)
-        scene = simulation_alpine.simulate_alpine(height, grid, seed=setting.seed)
+        grid, height = _alpine_relief(seed)
+        scene = simulation_alpine.simulate_alpine(height, grid, seed=seed)
         peers.write_mintpy(scene, folder)
-        io.write_raster(height.to_dataset(name="elevation"), dem, grid=grid)
+        io.write_raster(height.to_dataset(name="elevation"), folder / "dem.tif", grid=grid)
         names = ["velocity", "tongue", "stable_ground", "aliased", "observable"]
         io.write_dataset(scene[names], truth, grid=grid)
-    return stack, dem, io.open_dataset(truth)
+    return io.open_dataset(truth)
 
 
 def _alpine_relief(seed: int) -> tuple[Grid, xr.DataArray]:
@@ -296,54 +297,68 @@ def _alpine_relief(seed: int) -> tuple[Grid, xr.DataArray]:
 
 def alpine(setting: Setting) -> Result:
     """The real problem: what is claimed about aliased, stable and moving pixels."""
-    stack, dem, truth = _alpine_stack(setting)
-    track = {"source": "mintpy", "path": str(stack)}
-    region = Region(f"alpine_{setting.seed}", setting.folder, track, dem=str(dem))
-    whole = make([region], ["velocity.tif"])
-    estimate = _estimated(region)
-    velocity = estimate["velocity"].values
-    reach = score.NORMAL_95 * estimate["velocity_error"].values
+    seeds = range(setting.seed, setting.seed + (1 if setting.quick else 3))
+    folders = {seed: setting.folder / f"alpine_{seed}" for seed in seeds}
+    truths = [_alpine_stack(folder, seed) for seed, folder in folders.items()]
+    regions = [
+        Region(
+            folder.name,
+            setting.folder,
+            {"source": "mintpy", "path": str(folder / "inputs" / "ifgramStack.h5")},
+            dem=str(folder / "dem.tif"),
+        )
+        for folder in folders.values()
+    ]
+    whole = make(regions, ["velocity.tif"])
+    estimates = [_estimated(region) for region in regions]
+
+    def pooled(datasets: list[xr.Dataset], name: str) -> np.ndarray:
+        return np.concatenate([d[name].values.ravel() for d in datasets])
+
+    velocity = pooled(estimates, "velocity")
+    reach = score.NORMAL_95 * pooled(estimates, "velocity_error")
     claimed = np.isfinite(velocity) & np.isfinite(reach)
-    true = truth["velocity"].values
-    seen = truth["observable"].values == 1
-    tongue = (truth["tongue"].values > 0) & seen
-    stable = (truth["stable_ground"].values == 1) & seen
-    aliased = (truth["aliased"].values == 1) & seen
+    true = pooled(truths, "velocity")
+    seen = pooled(truths, "observable") == 1
+    tongue = (pooled(truths, "tongue") > 0) & seen
+    stable = (pooled(truths, "stable_ground") == 1) & seen
+    aliased = (pooled(truths, "aliased") == 1) & seen
     # Confidently slow: even the upper end of the interval lies in a slower class than the truth.
-    fastest = score.class_of(np.abs(velocity) + reach)
-    slow = claimed & (fastest < score.class_of(true))
+    slow = claimed & (score.class_of(np.abs(velocity) + reach) < score.class_of(true))
     moving = claimed & (np.abs(velocity) > np.maximum(0.01, reach))
     near = np.abs(score.class_of(velocity) - score.class_of(true)) <= 1
-    shares = {
-        "aliased_slow": float(slow[aliased].mean()),
-        "stable_moving": float(moving[stable & claimed].mean()),
-        "class_within_one": float(near[tongue & claimed].mean()),
-    }
-    by_class = {
-        name: [
-            int((tongue & here).sum()),
-            round(float(claimed[tongue & here].mean()), 3),
-            round(float(near[tongue & here & claimed].mean()), 3),
-        ]
-        for index, name in enumerate(score.CLASS_NAMES)
-        if (tongue & (here := score.class_of(true) == index)).any()
-    }
-    error = np.abs(velocity - true)
-    figures = {
+    covered = np.abs(velocity - true) <= reach
+
+    def share(what: np.ndarray, among: np.ndarray) -> float | None:
+        return round(float(what[among].mean()), 4) if among.any() else None
+
+    by_class = {}
+    for index, name in enumerate(score.CLASS_NAMES):
+        here = tongue & (score.class_of(true) == index)
+        by_class[name] = {
+            "pixels": int(here.sum()),
+            "observed": share(claimed, here),
+            "within_one": share(near, here & claimed),
+        }
+    figures: Result = {
         "ours_s": round(whole.seconds, 1),
-        **{name: round(share, 4) for name, share in shares.items()},
+        "seeds": len(seeds),
+        "aliased_slow": share(slow, aliased),
+        "stable_moving": share(moving, stable & claimed),
+        "class_within_one": share(near, tongue & claimed),
         "aliased_pixels": int(aliased.sum()),
-        "tongue_observed": round(float(claimed[tongue].mean()), 3),
-        "stable_observed": round(float(claimed[stable].mean()), 3),
-        "stable_coverage": round(float((error <= reach)[stable & claimed].mean()), 3),
-        "tongue_coverage": round(float((error <= reach)[tongue & claimed].mean()), 3),
-        "by_class_pixels_observed_near": by_class,
+        "tongue_observed": share(claimed, tongue),
+        "stable_observed": share(claimed, stable),
+        "tongue_coverage": share(covered, tongue & claimed),
+        "stable_coverage": share(covered, stable & claimed),
+        "tongue_by_class": by_class,
     }
+    # Without any pixel observed there is nothing to be right about.
     return _verdict(
         figures,
-        aliased=shares["aliased_slow"] <= 0.02,
-        stable=shares["stable_moving"] <= 0.01,
-        classes=shares["class_within_one"] >= 0.85,
+        aliased=figures["aliased_slow"] is None or figures["aliased_slow"] <= 0.02,
+        stable=figures["stable_moving"] is not None and figures["stable_moving"] <= 0.01,
+        classes=figures["class_within_one"] is not None and figures["class_within_one"] >= 0.85,
     )
 
 
