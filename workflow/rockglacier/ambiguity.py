@@ -27,7 +27,13 @@ from rockglacier.conventions import (
     require,
 )
 from rockglacier.normal_equations import TILE
-from rockglacier.phase_noise import MAXIMUM_PRODUCT, TABLE_SIZE, unbiased, weight_table
+from rockglacier.phase_noise import (
+    MAXIMUM_PRODUCT,
+    TABLE_SIZE,
+    UNKNOWN_VARIANCE,
+    unbiased,
+    weight_table,
+)
 
 RING_M = (200.0, 1000.0)  # surroundings that a pixel's phase is compared with
 RING_PRODUCT = 0.04  # coherence product that a pixel of the surroundings needs (0.2 squared)
@@ -36,7 +42,6 @@ RING_PRODUCT = 0.04  # coherence product that a pixel of the surroundings needs 
 RATE_CHANGE = 0.3
 # ASSUME: the delay of one date differs by 2 mm between a pixel and its surroundings.
 LOCAL_DELAY_M = 0.002
-UNKNOWN_VARIANCE = 0.5  # ASSUME: of phase where coherence is unknown (rad^2)
 SHORTEST_SPREAD = 1.25  # pairs up to this times the shortest span count as shortest
 LONGEST_DAYS = 60.0  # beyond it the surface itself changes
 STILL_COHERENT = 0.25

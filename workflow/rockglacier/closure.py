@@ -31,7 +31,7 @@ from rockglacier import network
 from rockglacier.conventions import LOOKS, MAP, PAIR, describe, require
 from rockglacier.errors import DimensionError
 from rockglacier.normal_equations import TILE, Plan, add_edge, factor, plan, solve
-from rockglacier.phase_noise import MAXIMUM_PRODUCT, TABLE_SIZE, weight_table
+from rockglacier.phase_noise import MAXIMUM_PRODUCT, TABLE_SIZE, UNKNOWN_VARIANCE, weight_table
 
 TRIPLET = "triplet"
 MISSING = -128  # in the field of cycles: no sample, hence no vote
@@ -39,7 +39,6 @@ MISSING = -128  # in the field of cycles: no sample, hence no vote
 # ASSUME: beside decorrelation every pair carries 0.3 rad (soil moisture, interpolation, filtering)
 # that closes in no cycle; else coherence would make a bright pixel's noise vanish.
 EXTRA_VARIANCE = 0.09
-UNKNOWN_VARIANCE = 0.5  # ASSUME: of phase where coherence is unknown (rad^2)
 # ASSUME: an error counts as 100 times less likely than none (2 ln 100) before neighbours are asked.
 # Then a majority of them decides where the phase does not, and sparsity only breaks ties. Chosen on
 # simulated stacks: of clean samples, fewer than 1 in 10 000 change even in pure noise.

@@ -26,6 +26,7 @@ from rockglacier.conventions import PAIR, X, Y, describe
 
 TABLE_SIZE = 4096  # steps of the coherence product between 0 and 1
 MAXIMUM_PRODUCT = 0.998
+UNKNOWN_VARIANCE = 0.5  # ASSUME: of phase where coherence is unknown (rad^2)
 LONG_NAME = "coherence times local coherence"
 WINDOW = 5  # pixels; coherence is taken as even within it when its local mean is formed
 
