@@ -42,7 +42,7 @@ bench: bench-inversion ## every benchmark against its peers
 bench-inversion: $(READY) $(MINTPY)/.made ## the inversion against MintPy
 	python benchmarks/inversion.py --peer $(MINTPY) $(ARGS)
 
-report: $(READY) ## $(RESULTS)/report.html: figures, rules, run times
+report: $(READY) ## results/report.html: figures, rules, run times
 	snakemake --report $(RESULTS)/report.html --config results=$(RESULTS)
 
 lock: $(READY) ## requirements.lock anew, from pyproject.toml

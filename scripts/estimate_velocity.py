@@ -11,6 +11,7 @@ NEEDED = ["displacement", "stable_ground", "variance_factor", *QUALITY]
 
 if __name__ == "__main__":
     logs.start(snakemake.log[0])
+    logs.compute_with(snakemake.threads)
     grid = Grid.load(snakemake.input.grid)
     series = xr.open_zarr(snakemake.input.displacement, consolidated=False, chunks=None)
     series = series[[name for name in NEEDED if name in series]]

@@ -9,6 +9,7 @@ from rockglacier.grid import Grid
 
 if __name__ == "__main__":
     logs.start(snakemake.log[0])
+    logs.compute_with(snakemake.threads)
     grid = Grid.load(snakemake.input.grid)
     pairs = bands.Pairs(snakemake.input.stack, snakemake.input.network, snakemake.input.cycles)
     looks = float(snakemake.params.looks or pairs.attrs.get("looks", LOOKS))

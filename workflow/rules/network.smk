@@ -20,7 +20,7 @@ rule select_network:
         runtime=minutes(5, 0),
     params:
         network=setting("network"),
-        code=digest("network"),
+        code=digest("network", "io"),
     message:
         "{wildcards.region}/{wildcards.track}: the network"
     script:

@@ -55,7 +55,7 @@ rule summarise:
         runtime=minutes(5, 1),
     params:
         name=setting("name"),
-        code=digest("summary"),
+        code=digest("summary", "io", "grid"),
     message:
         "{wildcards.region}: key figures"
     script:

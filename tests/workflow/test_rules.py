@@ -1,0 +1,71 @@
+"""Each rule carries a digest of the library that its script uses, and says what a job needs."""
+
+import ast
+import re
+
+import pytest
+from workspace import ROOT
+
+from rockglacier import provenance
+
+# They shape messages and checks, not results.
+NO_RESULT = {"logs", "provenance", "errors", "conventions"}
+TEXT = {path: path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk"))}
+RULES = {
+    name: body
+    for text in TEXT.values()
+    for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^rule |\Z)", text, re.M | re.S)
+}
+
+
+def imported(script):
+    """Library modules that a script names."""
+    found = set()
+    for node in ast.walk(ast.parse(script.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rockglacier"):
+            parent = node.module.removeprefix("rockglacier").lstrip(".")
+            found |= {parent} if parent else {alias.name for alias in node.names}
+    return found
+
+
+def covered(modules):
+    """Modules that a digest of ``modules`` sees: they, and all that they import."""
+    seen, queue = set(), list(modules)
+    while queue:
+        module = queue.pop()
+        if module not in seen:
+            seen.add(module)
+            queue += provenance._imports(module)
+    return seen
+
+
+def test_the_rules_are_found():
+    assert {"define_grid", "invert_network", "summarise"} <= set(RULES)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_reruns_with_the_library_that_its_script_uses(name):
+    script = ROOT / "scripts" / f"{name}.py"
+    assert f'"../../scripts/{name}.py"' in RULES[name] and script.exists()
+    if "code=reader_digest" in RULES[name]:
+        return  # by the track's own source
+    modules = re.findall(r'"(\S+?)"', re.search(r"code=digest\((.*?)\)", RULES[name], re.S)[1])
+    missing = imported(script) - NO_RESULT - covered(modules)
+    assert not missing, f"add {sorted(missing)} to the digest of rule {name}"
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_says_what_a_job_needs_and_does(name):
+    for directive in ("log", "benchmark", "conda", "resources", "params", "message"):
+        assert f"    {directive}:" in RULES[name], directive
+    assert re.search(r"mem_mb=megabytes\(.*\)", RULES[name])
+    assert re.search(r"runtime=minutes\(.*\)", RULES[name])
+
+
+def test_environments_pin_what_the_lock_pins():
+    lock = dict(re.findall(r"^(\S+?)==(\S+)", (ROOT / "requirements.lock").read_text(), re.M))
+    named = {"dask-core": "dask", "matplotlib-base": "matplotlib"}
+    for path in (ROOT / "envs").glob("*.yaml"):
+        pins = re.findall(r"^  - (\S+) =(\S+)$", path.read_text(), re.M)
+        assert len(pins) > 8
+        assert [p for p in pins if lock[named.get(p[0], p[0])] != p[1]] == [], path.name
