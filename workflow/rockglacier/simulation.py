@@ -101,8 +101,8 @@ def simulate_stack(
 
     relief = fractal_relief(grid, stream(seed, TERRAIN))
     truth = _tongues(grid, relief, stream(seed, TONGUES))
-    at_repeat = _coherence_at_repeat(shape, stream(seed, COHERENCE))
-    true_coherence = da.stack([_at_lag(at_repeat, lag) for lag in days])
+    at_repeat = da.from_array(_coherence_at_repeat(shape, stream(seed, COHERENCE)), chunks=shape)
+    true_coherence = da.stack([at_repeat * _left_after(lag) for lag in days])
 
     disturbed = scenario in ("atmo", "full")
     delay = _layers(turbulence, _DATES, shape, spacing_m, seed) if disturbed else None
@@ -309,8 +309,8 @@ def _coherence_at_repeat(shape: tuple[int, int], rng: np.random.Generator) -> np
     return (0.42 + 0.53 * field).astype(np.float32)
 
 
-def _at_lag(at_repeat: np.ndarray, days: float) -> da.Array:
-    """True coherence after ``days``."""
+def _left_after(days: float) -> np.float32:
+    """Coherence after ``days``, relative to that after 12 days."""
 
     # ASSUME: exponential decay over 120 days toward a long-term level of 0.4 of the initial
     # coherence, as sparsely vegetated ground shows (Morishita & Hanssen 2015,
@@ -318,9 +318,7 @@ def _at_lag(at_repeat: np.ndarray, days: float) -> da.Array:
     def left(lag: float) -> float:
         return _LONG_TERM + (1.0 - _LONG_TERM) * float(np.exp(-lag / _DECAY_DAYS))
 
-    scaled = at_repeat * np.float32(left(days) / left(_REPEAT_DAYS))
-    array: da.Array = da.from_array(scaled, chunks=-1)
-    return array
+    return np.float32(left(days) / left(_REPEAT_DAYS))
 
 
 def _noisy_sample(coherence: np.ndarray, seed: int, layer: int, missing_share: float) -> np.ndarray:
