@@ -73,7 +73,8 @@ $(MINTPY)/.made:
 	@echo "making $(MINTPY) (the peer, in an environment of its own, once)"
 	@rm -rf $(MINTPY)
 	@$(PYTHON) -m venv $(MINTPY)
-	@$(MINTPY)/bin/python -m pip install --quiet --disable-pip-version-check mintpy==1.6.4 2> >(grep -v "is ignored: it is neither" >&2)
+	@$(MINTPY)/bin/python -m pip install --quiet --disable-pip-version-check mintpy==1.6.4 \
+		$$(grep -o '^rasterio==[0-9.]*' requirements.lock) 2> >(grep -v "is ignored: it is neither" >&2)
 	@touch $@
 
 .PHONY: help run test test-cluster lint bench bench-inversion report lock clean

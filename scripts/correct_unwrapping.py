@@ -46,11 +46,14 @@ if __name__ == "__main__":
         """Rates against all surroundings, moving or not."""
         return motion(band, None)[2][rates].isel(y=band.crop)
 
-    moving = ambiguity.moving(bands.work(first_rates, every, threads=threads))
+    moving = None
+    if snakemake.params.resolve_motion:
+        moving = ambiguity.moving(bands.work(first_rates, every, threads=threads))
 
     def cycles(band):
         """Both corrections of a band."""
-        stack, product, resolved = motion(band, ~moving.isel(y=band.wide))
+        still = None if moving is None else ~moving.isel(y=band.wide)
+        stack, product, resolved = motion(band, still)
         hidden = resolved["cycles"]
         if not snakemake.params.resolve_motion:
             hidden = xr.zeros_like(hidden)

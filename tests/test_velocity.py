@@ -115,6 +115,23 @@ def test_delay_of_each_date_is_found() -> None:
     np.testing.assert_allclose(found, delay[:, 0, 0], rtol=0.25)
 
 
+@pytest.mark.parametrize("width", [1, 48])
+def test_chance_differences_of_dates_that_share_their_delay_get_no_weight(width: int) -> None:
+    dates, size, rng = 20, 96, np.random.default_rng(5)
+    # Delay is one draw over ``width`` pixels: of few draws, dates differ by chance alone.
+    delay = 0.008 * rng.normal(size=(dates, size // width, size // width))
+    delay[6] *= 3.0  # but one day of storms is known by many draws
+    delay = np.kron(delay, np.ones((width, width)))
+    delay += 0.001 * rng.normal(size=delay.shape)
+    phase, product = observe(delay, seed=6)
+    found = analyse(phase, product)["delay"].values
+    usual = np.delete(found, 6)
+    if width == 1:
+        assert 6.0 < found[6] / np.median(usual) < 12.0
+    assert usual.max() / usual.min() < 1.7
+    assert 0.2 < np.median(usual) / 0.008**2 < 2.5
+
+
 def test_seasonal_motion_and_acceleration_are_recovered() -> None:
     dates = 92
     t = years(dates)

@@ -41,7 +41,7 @@ SAMPLES = 20_000  # stable pixels that fits and reports look at: ample where noi
 LOCAL_SAMPLES = 2_000
 LEAST_SAMPLES = 50
 RING_OFFSETS = 600  # places of a ring where stable ground is looked for
-RING_PIXELS = 32  # of them used: their median is known to 0.22 of their scatter
+RING_PIXELS = 32  # of them used: their median is known to 0.22 of the scatter of one
 LEAST_RING_PIXELS = 12
 # ASSUME: baselines that a polynomial in time explains but for this share (of their standard
 # deviation) cannot be told from motion.
@@ -125,7 +125,8 @@ def local_reference(
 
     From each pixel of ``displacement`` (date, y, x; m) the median of stable pixels is taken that
     lie between the radii ``ring_m`` and within ``ring_height_m`` of its ``elevation``, date by
-    date; up to 32, spread over the ring. Where fewer than 12 are found the pixel keeps the
+    date; up to 32 places, spread over the ring, each the mean of the stable pixels among 3 x 3 so
+    that the reference adds hardly any noise. Where fewer than 12 are found the pixel keeps the
     reference it had: ``ring_pixels`` (y, x) says how many served, 0 where none did. Only
     ``wanted`` pixels (all without it) are computed, the rest is NaN.
     """
@@ -136,7 +137,7 @@ def local_reference(
     chosen = np.ones(grid.shape) if wanted is None else wanted.transpose(*MAP).values
     maps = np.stack([heights, ground, chosen]).astype(np.float32)
 
-    reach = min(int(np.abs(offsets[:, 0]).max()), grid.height)
+    reach = min(int(np.abs(offsets[:, 0]).max()) + 1, grid.height)
 
     network = _median_network(RING_PIXELS)
 
@@ -145,7 +146,8 @@ def local_reference(
         series = np.ascontiguousarray(values.transpose(1, 2, 0))
         usable = around.copy()
         usable[1, ~np.isfinite(series).all(axis=-1)] = np.nan
-        out = _ring_difference(series, usable, offsets, network, ring_height_m, margin)
+        places = _place_means(series, usable[1])
+        out = _ring_difference(series, places, usable, offsets, network, ring_height_m, margin)
         return np.asarray(out.transpose(2, 0, 1))
 
     if displacement.chunks:
@@ -591,15 +593,40 @@ def _median_network(size: int) -> np.ndarray:
 
 
 @njit(nogil=True, cache=True)
+def _place_means(values: np.ndarray, ground: np.ndarray) -> np.ndarray:
+    """Mean of ``values`` (y, x, date) over the 3 x 3 pixels around that are of stable ground.
+
+    ``ground`` (y, x) is NaN elsewhere; so are the places that are not of it themselves.
+    """
+    height, width, dates = values.shape
+    out = np.full((height, width, dates), np.nan, np.float32)
+    total = np.empty(dates, np.float32)
+    for i in range(height):
+        for j in range(width):
+            if np.isnan(ground[i, j]):
+                continue
+            total[:] = 0.0
+            count = 0
+            for a in range(max(i - 1, 0), min(i + 2, height)):
+                for b in range(max(j - 1, 0), min(j + 2, width)):
+                    if not np.isnan(ground[a, b]):
+                        total += values[a, b]
+                        count += 1
+            out[i, j] = total / np.float32(count)
+    return out
+
+
+@njit(nogil=True, cache=True)
 def _ring_difference(
     values: np.ndarray,
+    places: np.ndarray,
     maps: np.ndarray,
     offsets: np.ndarray,
     network: np.ndarray,
     tolerance: float,
     margin: int,
 ) -> np.ndarray:
-    """``values`` (y, x, date) less the ring's median; the last layer counts the ring's pixels.
+    """``values`` (y, x, date) less the median of the ring's ``places``, counted in the last layer.
 
     ``maps``: height, height of stable ground (NaN elsewhere), and where a result is wanted. The
     first and last ``margin`` rows belong to neighbouring blocks and are not returned.
@@ -617,7 +644,7 @@ def _ring_difference(
                 if a < 0 or a >= height or b < 0 or b >= width:
                     continue
                 if abs(maps[1, a, b] - maps[0, i, j]) <= tolerance:
-                    ring[count] = values[a, b]
+                    ring[count] = places[a, b]
                     count += 1
                     if count == RING_PIXELS:
                         break

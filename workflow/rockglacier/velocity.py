@@ -45,6 +45,7 @@ LIKELIHOOD_ITERATIONS = 40
 SAMPLE_PIXELS = 1024
 SAMPLE_BANDS, SAMPLE_ROWS = 8, 8
 MEDIAN_CHI2 = 0.4549364  # median of the chi-squared distribution with one degree of freedom
+MEDIAN_SCATTER = 5.443  # relative variance of that median, times the number of draws
 
 
 def time_model(
@@ -433,12 +434,38 @@ def delay_variance(
         variance = np.maximum(variance * step, MINIMUM_DELAY_RAD**2)
         if np.all(np.abs(step - 1.0)[variance > MINIMUM_DELAY_RAD**2] < 0.01):
             break
+    variance = _shrunk(variance, score / np.sqrt(information))
     return describe(
         xr.DataArray(variance * scale**2, dims=(DATE,), coords={DATE: model[DATE].values}),
         "delay_variance",
         "variance of the delay of each date",
         "m2",
     )
+
+
+def _shrunk(variance: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    """Variances of the dates drawn toward their mean by as much as chance makes them differ.
+
+    ``residual`` (date, pixel) is standardised, NaN where missing. Delay is alike over kilometres,
+    so a scene holds few independent draws of it: a date that happens to lie near the fit would get
+    too much weight, and draw the fit still nearer. The mean square correlation of pixels says how
+    many draws there are, hence how the logarithms of their median squares scatter by chance.
+
+    # ASSUME: no date is ten times as quiet as the median one.
+    """
+    from scipy.special import polygamma
+
+    dates, pixels = residual.shape
+    known = np.nan_to_num(residual)
+    known /= np.sqrt(np.maximum((known**2).mean(axis=0), 1e-12))
+    together = known @ known.T / (dates * pixels)
+    alike = max(float((together**2).sum()) - 1.0 / dates, 1.0 / pixels)
+    logarithm = np.log(np.maximum(variance, 0.1 * np.median(variance)))
+    spread = float(logarithm.var())
+    chance = float(polygamma(1, 1.0 / (MEDIAN_SCATTER * alike)))
+    trust = 0.0 if spread == 0.0 else max(0.0, 1.0 - chance / spread)
+    drawn = np.exp(trust * logarithm)
+    return np.asarray(drawn * variance.mean() / drawn.mean())
 
 
 def estimate(
