@@ -306,6 +306,7 @@ def alpine(setting: Setting) -> Result:
             setting.folder,
             {"source": "mintpy", "path": str(folder / "inputs" / "ifgramStack.h5")},
             dem=str(folder / "dem.tif"),
+            corrections={"local_reference": True},
         )
         for folder in folders.values()
     ]

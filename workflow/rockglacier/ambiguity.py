@@ -48,6 +48,7 @@ STILL_COHERENT = 0.25
 FLOOR = 0.02  # coherence below it is not told from none
 LOG_COHERENCE_LOSS = 0.6
 SIGNIFICANT = 2.0  # standard errors
+CERTAIN = 4.0  # standard errors: of a rate that phases as they are contradict
 
 
 @numba.njit(nogil=True, cache=True)
@@ -107,6 +108,36 @@ def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
 
 
 @numba.njit(nogil=True, cache=True)
+def _nearest(
+    rate: float,
+    cycle: float,
+    years: np.ndarray,
+    order: np.ndarray,
+    motion: np.ndarray,
+    weight: np.ndarray,
+) -> tuple[float, float, float]:
+    """Of the rates that pairs of about one span allow, whole cycles apart, the nearest to ``rate``.
+
+    Also the rate that they show as they are, and how far from zero their mean motion is.
+    """
+    cosine, sine, shown, total, span = 0.0, 0.0, 0.0, 0.0, 0.0
+    for o in range(order.size):
+        y = motion[o]
+        if y == y:
+            t = years[order[o]]
+            angle = 2.0 * np.pi * (y - rate * t) / cycle
+            cosine += weight[o] * np.cos(angle)
+            sine += weight[o] * np.sin(angle)
+            shown += weight[o] * y
+            span += weight[o] * t
+            total += weight[o]
+    if total == 0.0:
+        return rate, rate, 0.0
+    mean = np.arctan2(sine, cosine) / (2.0 * np.pi) * cycle
+    return rate + mean * total / span, shown / span, abs(shown / total)
+
+
+@numba.njit(nogil=True, cache=True)
 def _sequence(
     local: np.ndarray,
     product: np.ndarray,
@@ -156,29 +187,56 @@ def _sequence(
             rate = _weighted_median(rates[:known], worth[:known])
             information = 0.0
             moment = 0.0
-            for o in range(pairs):
-                k = order[o]
-                y = motion[p, o]
-                if y != y:
-                    continue
-                if o >= shortest and information > 0.0:
+            error = 0.0
+            start = 0
+            while start < pairs:
+                # Pairs of about one span are judged together, by what shorter ones say.
+                end = start
+                while end < pairs and years[order[end]] <= SHORTEST_SPREAD * years[order[start]]:
+                    end += 1
+                beyond = False
+                certain = False
+                nearest = rate
+                if information > 0.0:
                     rate = moment / information
                     error = SIGNIFICANT / np.sqrt(information)
-                    foretold = rate * years[k]
-                    if abs(rate) > error and (abs(rate) + error) * years[k] > quarter:
+                    reach = (abs(rate) + error) * years[order[end - 1]]
+                    beyond = abs(rate) > error and reach > quarter
+                    nearest = rate
+                if beyond:
+                    nearest, shown, away = _nearest(
+                        rate, cycle, years, order[start:end], motion[p, start:end],
+                        weight[p, start:end],
+                    )  # fmt: skip
+                    certain = abs(shown - rate) > CERTAIN / SIGNIFICANT * error
+                    if not certain and away < LOCAL_DELAY_M:
+                        beyond = False  # still ground, more likely than motion of whole cycles
+                        nearest = shown
+                added, turned = 0.0, 0.0
+                for o in range(start, end):
+                    k = order[o]
+                    y = motion[p, o]
+                    if y != y:
+                        continue
+                    if beyond and (abs(rate) + error) * years[k] > quarter:
+                        foretold = nearest * years[k]
                         doubt = (RATE_CHANGE * abs(rate) + error) * years[k]
                         followed = abs(y) > quarter and abs(y - foretold) <= max(doubt, quarter)
+                        turns = np.round((foretold - y) / cycle)
                         if not followed:
                             # Within half a cycle of the surroundings although it should be beyond.
-                            turns = np.round((foretold - y) / cycle)
-                            if doubt > quarter or abs(turns) > 100:
+                            doubtful = turns != 0 and not certain
+                            if doubt > quarter or abs(turns) > 100 or doubtful:
                                 cycles[k, p0 + p] = UNRESOLVED
                                 continue
                             cycles[k, p0 + p] = np.int8(turns)
                             y += turns * cycle
-                if abs(y - rate * years[k]) <= quarter:
-                    information += weight[p, o] * years[k] ** 2
-                    moment += weight[p, o] * years[k] * y
+                    if abs(y - nearest * years[k]) <= quarter:
+                        added += weight[p, o] * years[k] ** 2
+                        turned += weight[p, o] * years[k] * y
+                information += added
+                moment += turned
+                start = end
             if information > 0.0:
                 found[0, p0 + p] = moment / information
                 found[1, p0 + p] = 1.0 / np.sqrt(information)
@@ -196,11 +254,14 @@ def resolve(
     """Whole cycles that motion between narrow margins hides.
 
     At each pixel, relative to its surroundings (stable pixels 200 to 1000 m away), the pairs are
-    taken from short to long. Where the rate so far is significant and foretells more than a
-    quarter wavelength for the next pair, while its phase stays within half a cycle of the
-    surroundings, the pair is moved to the foretold cycle; if the rate's uncertainty (its error and
-    30 % seasonal change) exceeds a quarter wavelength, it is UNRESOLVED: not usable there. The
-    shortest pairs stay as they are; :func:`coherence_loss` tells where not even they resolve the
+    taken from short to long, those of about one span together. Where the rate of the shorter ones
+    is significant and foretells more than a quarter wavelength, while a pair's phase stays within
+    half a cycle of the surroundings, the pair is moved to the cycle in which its group comes
+    nearest to that rate. If the rate's uncertainty (its error and 30 % seasonal change) exceeds a
+    quarter wavelength, or what the phases show as they are is within four standard errors, the pair
+    is UNRESOLVED: not usable there. Where the group shows no motion at all and the rate does not
+    contradict it by four standard errors, the ground is taken as still. The shortest pairs stay as
+    they are; :func:`coherence_loss` tells where not even they resolve the
     motion.
 
     Parameters
