@@ -12,7 +12,13 @@ from shapely.geometry import box
 from rockglacier.conventions import years_since
 from rockglacier.errors import ConfigurationError, NetworkError, SceneError
 from rockglacier.grid import Grid
-from rockglacier.reference import choose, polygons, reference_phase, stable_ground
+from rockglacier.reference import (
+    choose,
+    coherence_over,
+    polygons,
+    reference_phase,
+    stable_ground,
+)
 
 GRID = Grid("EPSG:32632", 640000.0, 5200000.0, 40.0, 40.0, 67, 59)
 NOISE_RAD = 0.3
@@ -203,3 +209,13 @@ def test_stable_ground_is_coherent_known_and_still():
     assert np.array_equal(given, (rows >= 5) & (columns > 30) & (columns <= 50))
     with pytest.raises(ConfigurationError):
         stable_ground(None)
+
+
+def test_a_pair_is_as_coherent_as_the_ground_that_counts():
+    _, coherence = stack()[:2]
+    lake = on_grid(np.indices(GRID.shape)[1] < 30)
+    seen = coherence.where(~lake, 0.05)
+    seen[3] = seen[3].where(~lake | False, 0.9)  # a frozen lake says nothing of the slopes
+    seen[4] = seen[4].where(lake)
+    over = coherence_over(seen.chunk({"y": 10}), ~lake)
+    assert np.allclose(np.delete(over, 4), 0.8, atol=1e-6) and np.isnan(over[4])

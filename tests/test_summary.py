@@ -33,6 +33,13 @@ def test_nothing_observed_is_said_without_figures(grid):
     assert summary.velocity_figures(velocities(grid, np.nan)) == {"observed_share": 0.0}
 
 
+def test_a_few_odd_pixels_are_not_summed_up(grid):
+    odd = velocities(grid, 0.5).where(lambda v: (v["x"] == grid.x[0]) & (v["y"] == grid.y[0]))
+    figures = summary.velocity_figures(odd)
+    told = summary.report({"name": "A", "tracks": {}, "downslope": figures, "products": {}})
+    assert "too little to sum up" in told and "500" not in told
+
+
 def test_the_truth_is_met_but_for_a_constant(grid):
     rng = np.random.default_rng(0)
     truth = velocities(grid, 0.0)
@@ -68,4 +75,4 @@ def test_the_report_reads_as_sentences(grid):
          "products": {"figures": "results/etna/figures"}}
     )  # fmt: skip
     assert "t1: 100% observed, 20 to 20 mm/yr" in text and "ramp removed 75%" in text
-    assert "downslope: 0% observed" in text and "figures: results/etna/figures" in text
+    assert "downslope: 0.0% observed" in text and "figures: results/etna/figures" in text

@@ -324,6 +324,7 @@ class _Series:
                 f"corrections.{name} is asked for but {why}; provide it or switch it off."
             )
         self.report["not_tried"][name] = why
+        logger.info("%s: not tried: %s", name, why)
 
     def take(
         self,

@@ -94,6 +94,15 @@ def stable_ground(
     return stable.rename("stable_ground")
 
 
+def coherence_over(coherence: xr.DataArray, ground: xr.DataArray) -> np.ndarray:
+    """Mean of ``coherence`` (pair, y, x; may be lazy) over ``ground`` (y, x; bool), one per pair.
+
+    NaN where a pair shows nothing of that ground.
+    """
+    means = require(coherence, dims=(PAIR, *MAP)).where(ground).mean(MAP).compute()
+    return np.asarray(means.values, dtype=np.float64)
+
+
 def choose(
     phase: xr.DataArray,
     coherence: xr.DataArray | None,

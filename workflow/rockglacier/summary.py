@@ -11,6 +11,7 @@ import xarray as xr
 from rockglacier.conventions import MAP, require
 
 PERCENTILES = (1.0, 50.0, 99.0)
+LITTLE = 0.02  # share of pixels below which nothing is said of the rest
 
 
 def velocity_figures(velocity: xr.Dataset) -> dict[str, Any]:
@@ -103,6 +104,9 @@ SENTENCE = (
 
 
 def _sentence(figures: Mapping[str, Any]) -> str:
+    if figures.get("observed_share", 1.0) < LITTLE:
+        # Percentiles of a few odd pixels would be taken for the region's.
+        return f"{figures['observed_share']:.1%} observed: too little to sum up"
     parts = [text.format(figures[key]) for key, text in SENTENCE if key in figures]
     parts += [
         f"{name} removed {share:.0%} of the variance over stable ground"

@@ -3,7 +3,11 @@
 
 rule select_network:
     input:
+        grid="<results>/{region}/grid.json",
+        stack="<results>/{region}/{track}/unwrapped.zarr",
         pairs="<results>/{region}/{track}/pairs.csv",
+        stable_ground=file_setting("stable_ground"),
+        moving_areas=file_setting("moving_areas"),
     output:
         network="<results>/{region}/{track}/network.csv",
         report="<results>/{region}/{track}/network.json",
@@ -16,11 +20,11 @@ rule select_network:
     conda:
         "../../envs/insar.yaml"
     resources:
-        mem_mb=megabytes(500, 0),
-        runtime=minutes(5, 0),
+        mem_mb=megabytes(800, 20),
+        runtime=minutes(5, 1),
     params:
         network=setting("network"),
-        code=digest("network", "io"),
+        code=digest("network", "reference"),
     message:
         "{wildcards.region}/{wildcards.track}: the network"
     script:
