@@ -1,0 +1,191 @@
+"""What the annotation of a Sentinel-1 IW SLC says of its bursts, timing and Doppler.
+
+xarray-sentinel reads the state vectors, Doppler centroids and azimuth FM rates; the bursts, whose
+valid samples it leaves out, are read here. Times are zero-Doppler UTC.
+
+Source
+------
+Sentinel-1 Product Specification, S1-RS-MDA-52-7441, issue 3.9.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+import numpy as np
+import xarray as xr
+
+from rockglacier.errors import SceneError
+
+SPEED_OF_LIGHT = 299_792_458.0  # m/s
+# Bursts of IW are numbered by periods from the ascending node, after a preamble (Sentinel-1 Product
+# Specification 3.9; the same numbers as in ESA's burst map).
+BURST_PERIOD_S = 2.758273
+PREAMBLE_S = 2.299849
+ORBIT_PERIOD_S = 12 * 86400 / 175
+
+
+@dataclass(frozen=True, eq=False)
+class Burst:
+    """One burst: where it lies in time, in the measurement, and in its swath's numbering."""
+
+    number: int  # in the product, from 0
+    burst_id: int  # of the relative orbit and swath, the same on every date
+    start: np.datetime64  # azimuth time of its first line
+    sensing: np.datetime64  # when its first line was sensed
+    first_valid: np.ndarray  # per line, -1 where none
+    last_valid: np.ndarray
+
+    @property
+    def valid_lines(self) -> slice:
+        """Lines that hold data."""
+        lines = np.flatnonzero(self.first_valid >= 0)
+        return slice(int(lines[0]), int(lines[-1]) + 1) if lines.size else slice(0, 0)
+
+    @property
+    def valid_samples(self) -> slice:
+        """Samples that hold data on every valid line."""
+        lines = self.valid_lines
+        if lines.stop == lines.start:
+            return slice(0, 0)
+        return slice(int(self.first_valid[lines].max()), int(self.last_valid[lines].min()) + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Swath:
+    """Annotation of one swath and polarisation of a product."""
+
+    path: str
+    mission: str  # S1A ...
+    swath: str  # IW1 ...
+    polarisation: str
+    heading_deg: float
+    radar_frequency_hz: float
+    range_sampling_hz: float
+    slant_range_time_s: float  # two-way, of sample 0
+    azimuth_interval_s: float
+    steering_rate_deg_s: float
+    prf_hz: float
+    lines_per_burst: int
+    samples_per_burst: int
+    bursts: tuple[Burst, ...]
+    orbit: xr.Dataset  # position, velocity (axis, azimuth_time)
+    doppler: xr.Dataset  # t0, data_dc_polynomial, geometry_dc_polynomial
+    fm_rate: xr.Dataset  # t0, azimuth_fm_rate_polynomial
+    bistatic_corrected: bool
+
+    @property
+    def wavelength_m(self) -> float:
+        """Radar wavelength."""
+        return SPEED_OF_LIGHT / self.radar_frequency_hz
+
+    @property
+    def range_spacing_m(self) -> float:
+        """Slant range between samples."""
+        return 0.5 * SPEED_OF_LIGHT / self.range_sampling_hz
+
+    @property
+    def azimuth_frequency_hz(self) -> float:
+        """Lines per second of the focused image."""
+        return 1.0 / self.azimuth_interval_s
+
+
+def read_annotation(content: bytes, path: str) -> Swath:
+    """Parse the annotation XML ``content``; ``path`` names it in errors.
+
+    Raises
+    ------
+    SceneError
+        It is no annotation of an IW SLC, or lacks what is needed.
+    """
+    from xarray_sentinel import sentinel1
+
+    try:
+        root = ElementTree.fromstring(content)
+    except ElementTree.ParseError as error:
+        raise SceneError(
+            f"{path}: no readable XML ({error}); the annotation of an IW SLC is needed: "
+            "download the product again."
+        ) from error
+
+    def text(tag: str, within: ElementTree.Element = root) -> str:
+        found = within.findtext(tag)
+        if found is None or not found.strip():
+            raise SceneError(
+                f"{path}: no {tag}; the annotation of an IW SLC is needed: download the "
+                "product again."
+            )
+        return found.strip()
+
+    kind = f"{text('adsHeader/mode')} {text('adsHeader/productType')}"
+    if kind != "IW SLC":
+        raise SceneError(f"{path}: an {kind} annotation; IW SLC is needed: give SLC products.")
+    information = "generalAnnotation/productInformation/"
+    image = "imageAnnotation/imageInformation/"
+    processing = "imageAnnotation/processingInformation/"
+    timing = root.find("swathTiming")
+    elements = [] if timing is None else timing.findall("burstList/burst")
+    if timing is None or not elements:
+        raise SceneError(f"{path}: no burst; the annotation of an IW SLC is needed.")
+    swath = text("adsHeader/swath")
+    orbit_number = int(text("adsHeader/absoluteOrbitNumber"))
+    mission = text("adsHeader/missionId")
+    interval_s = float(text(image + "azimuthTimeInterval"))
+    half_burst_s = 0.5 * interval_s * int(text("linesPerBurst", timing))
+    bursts = tuple(
+        Burst(
+            number,
+            _burst_id(element, relative_orbit(mission, orbit_number), half_burst_s),
+            _time(text("azimuthTime", element)),
+            _time(text("sensingTime", element)),
+            np.array(text("firstValidSample", element).split(), np.int64),
+            np.array(text("lastValidSample", element).split(), np.int64),
+        )
+        for number, element in enumerate(elements)
+    )
+    return Swath(
+        path=path,
+        mission=mission,
+        swath=swath,
+        polarisation=text("adsHeader/polarisation"),
+        heading_deg=float(text(information + "platformHeading")),
+        radar_frequency_hz=float(text(information + "radarFrequency")),
+        range_sampling_hz=float(text(information + "rangeSamplingRate")),
+        slant_range_time_s=float(text(image + "slantRangeTime")),
+        azimuth_interval_s=interval_s,
+        steering_rate_deg_s=float(text(information + "azimuthSteeringRate")),
+        prf_hz=float(text("generalAnnotation/downlinkInformationList/downlinkInformation/prf")),
+        lines_per_burst=int(text("linesPerBurst", timing)),
+        samples_per_burst=int(text("samplesPerBurst", timing)),
+        bursts=bursts,
+        orbit=sentinel1.open_orbit_dataset(io.StringIO(content.decode())),
+        doppler=sentinel1.open_dc_estimate_dataset(io.StringIO(content.decode())),
+        fm_rate=sentinel1.open_azimuth_fm_rate_dataset(io.StringIO(content.decode())),
+        bistatic_corrected=text(processing + "bistaticDelayCorrectionApplied") == "true",
+    )
+
+
+def relative_orbit(mission: str, absolute: int) -> int:
+    """Relative orbit (1..175) of an absolute one."""
+    offsets = {"S1A": 73, "S1B": 27, "S1C": 172}
+    if mission not in offsets:
+        raise SceneError(
+            f"{mission}: its relative orbits are not known here; they are stated in manifest.safe."
+        )
+    return (absolute - offsets[mission]) % 175 + 1
+
+
+def _time(text: str) -> np.datetime64:
+    return np.datetime64(text, "ns")
+
+
+def _burst_id(element: ElementTree.Element, orbit: int, half_burst_s: float) -> int:
+    """The burst's number: as stated (since IPF 3.40), else from the time of its middle."""
+    stated = element.findtext("burstId")
+    if stated and stated.strip():
+        return int(stated)
+    past_node = float(element.findtext("azimuthAnxTime") or "nan") + half_burst_s
+    elapsed = past_node + (orbit - 1) * ORBIT_PERIOD_S
+    return 1 + int(np.floor((elapsed - PREAMBLE_S) / BURST_PERIOD_S))

@@ -1,0 +1,219 @@
+"""Where the satellite was: precise and restituted orbit files, and the annotation's own vectors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import xarray as xr
+
+from rockglacier.errors import SceneError
+
+logger = logging.getLogger(__name__)
+
+MISSIONS = {f"Sentinel-1{letter}": f"S1{letter}" for letter in "ABCD"}
+KINDS = ("AUX_POEORB", "AUX_RESORB")  # from best to worst
+ANNOTATION = "annotation"
+MARGIN_S = 60.0  # state vectors needed before and after a scene
+# Vectors are 10 s apart: within them a polynomial of this degree follows position and velocity to
+# well below a millimetre.
+DEGREE = 9
+
+
+@dataclass(frozen=True, eq=False)
+class Orbit:
+    """Position and velocity (m, m/s; Earth-fixed) as polynomials of the time since ``epoch``.
+
+    ``coefficients`` (axis, power) belong to ``seconds / half_span_s``; ``kind`` says which file
+    they are of: AUX_POEORB, AUX_RESORB or annotation.
+    """
+
+    epoch: np.datetime64
+    half_span_s: float
+    coefficients: np.ndarray
+    kind: str
+    path: str
+
+    def seconds(self, time: np.ndarray | np.datetime64) -> np.ndarray:
+        """Seconds since ``epoch`` of ``time`` (datetime64)."""
+        return np.asarray((np.asarray(time) - self.epoch) / np.timedelta64(1, "ns") * 1e-9)
+
+    def position(self, seconds: np.ndarray | float) -> np.ndarray:
+        """Position (..., 3; m) at ``seconds`` since ``epoch``."""
+        return self._evaluate(seconds, 0)
+
+    def velocity(self, seconds: np.ndarray | float) -> np.ndarray:
+        """Velocity (..., 3; m/s)."""
+        return self._evaluate(seconds, 1)
+
+    def _evaluate(self, seconds: np.ndarray | float, derivative: int) -> np.ndarray:
+        from numpy.polynomial import polynomial
+
+        at = np.asarray(seconds, np.float64) / self.half_span_s
+        axes = [
+            polynomial.polyval(at, polynomial.polyder(axis, derivative))
+            for axis in self.coefficients
+        ]
+        return np.stack(axes, axis=-1) / self.half_span_s**derivative
+
+
+def read_orbit_file(path: str | Path) -> tuple[str, str, xr.Dataset]:
+    """Mission (S1A ...), kind and state vectors (axis, azimuth_time) of an EOF file.
+
+    Source: GMES-GSEG-EOPG-FS-10-0075, Earth Observation file format standard of orbit products.
+
+    Raises
+    ------
+    SceneError
+        It is no orbit file of Sentinel-1 in an Earth-fixed frame and UTC.
+    """
+
+    def flaw(found: str) -> SceneError:
+        return SceneError(
+            f"{path}: {found}; an orbit file (AUX_POEORB or AUX_RESORB, .EOF) of Sentinel-1 is "
+            "needed: download it again or remove it from the folder of orbits."
+        )
+
+    try:
+        root = ElementTree.parse(path).getroot()
+    except (ElementTree.ParseError, OSError) as error:
+        raise flaw(f"cannot be read ({error})") from error
+    mission = MISSIONS.get(root.findtext(".//Fixed_Header/Mission") or "")
+    kind = root.findtext(".//Fixed_Header/File_Type") or ""
+    if mission is None or kind not in KINDS:
+        raise flaw(f"mission {root.findtext('.//Mission')!r}, type {kind!r}")
+    frame = root.findtext(".//Variable_Header/Ref_Frame")
+    if frame != "EARTH_FIXED":
+        raise flaw(f"frame {frame!r}")
+    vectors = [
+        (
+            np.datetime64((v.findtext("UTC") or "").removeprefix("UTC="), "ns"),
+            [float(v.findtext(axis) or "nan") for axis in ("X", "Y", "Z")],
+            [float(v.findtext(axis) or "nan") for axis in ("VX", "VY", "VZ")],
+        )
+        for v in root.iterfind(".//List_of_OSVs/OSV")
+    ]
+    if len(vectors) < DEGREE:
+        raise flaw(f"{len(vectors)} state vectors")
+    time, position, velocity = (np.array(part) for part in zip(*vectors, strict=True))
+    dataset = xr.Dataset(
+        {
+            "position": (("axis", "azimuth_time"), position.T),
+            "velocity": (("axis", "azimuth_time"), velocity.T),
+        },
+        coords={"azimuth_time": time},
+    )
+    return mission, kind, dataset.sortby("azimuth_time")
+
+
+def choose_orbit(
+    files: Iterable[str | Path],
+    mission: str,
+    start: np.datetime64,
+    stop: np.datetime64,
+    annotation: xr.Dataset,
+) -> Orbit:
+    """The best orbit that covers ``start`` to ``stop`` and a minute around, for ``mission``.
+
+    Precise before restituted; without either the state vectors of the product's ``annotation``,
+    with a warning: they may be off by metres.
+    """
+    best: tuple[int, str, Path, xr.Dataset] | None = None
+    for path in sorted(Path(file) for file in files):
+        of, kind, vectors = read_orbit_file(path)
+        if of != mission or not _covers(vectors, start, stop):
+            continue
+        rank = KINDS.index(kind)
+        # Of one kind the last made: names end with the validity, before it the time of making.
+        if best is None or (rank, path.name) <= (best[0], best[2].name) or rank < best[0]:
+            best = (rank, kind, path, vectors)
+    if best is not None:
+        _, kind, path, vectors = best
+        if kind != KINDS[0]:
+            logger.warning("%s: restituted orbit (10 cm); a precise one is better", path)
+        return fit_orbit(vectors, start, stop, kind, str(path))
+    logger.warning(
+        "no orbit file of %s covers %s to %s: the annotation's own state vectors are used",
+        mission, str(start)[:19], str(stop)[:19],
+    )  # fmt: skip
+    return fit_orbit(annotation, start, stop, ANNOTATION, ANNOTATION)
+
+
+def fit_orbit(
+    vectors: xr.Dataset, start: np.datetime64, stop: np.datetime64, kind: str, path: str
+) -> Orbit:
+    """Polynomials through the state vectors from a minute before ``start`` to one after ``stop``.
+
+    Least squares on positions and velocities together. SceneError where vectors are missing.
+    """
+    from numpy.polynomial import polynomial
+
+    margin = np.timedelta64(round(MARGIN_S * 1e9), "ns")
+    times = vectors["azimuth_time"].values
+    use = (times >= start - margin) & (times <= stop + margin)
+    # The annotation may hold fewer: whatever surrounds the scene then serves.
+    if use.sum() < DEGREE or times[use][0] > start or times[use][-1] < stop:
+        raise SceneError(
+            f"{path}: {int(use.sum())} state vectors from {str(times[0])[:19]} to "
+            f"{str(times[-1])[:19]} do not surround {str(start)[:19]} to {str(stop)[:19]}; give "
+            "the orbit file of that day."
+        )
+    epoch = start + (stop - start) / 2
+    seconds = (times[use] - epoch) / np.timedelta64(1, "ns") * 1e-9
+    half_span = float(np.abs(seconds).max())
+    at = seconds / half_span
+    powers = polynomial.polyvander(at, DEGREE)
+    slopes = np.zeros_like(powers)
+    slopes[:, 1:] = powers[:, :-1] * np.arange(1, DEGREE + 1)
+    design = np.concatenate([powers, slopes])
+    coefficients = []
+    for place, speed in zip(
+        vectors["position"].values[:, use], vectors["velocity"].values[:, use], strict=True
+    ):
+        known = np.concatenate([place, speed * half_span])
+        coefficients.append(np.linalg.lstsq(design, known, rcond=None)[0])
+    return Orbit(epoch, half_span, np.array(coefficients), kind, path)
+
+
+def perpendicular_baseline(reference: Orbit, secondary: Orbit, ground: np.ndarray) -> np.ndarray:
+    """Perpendicular baseline (m) at ``ground`` (..., 3; Earth-fixed m): positive away from it.
+
+    The component of the vector between both zero-Doppler positions across the reference's line of
+    sight, in the plane that is perpendicular to the reference's velocity; positive where the
+    secondary looks less steeply, that is, from the far side of the line of sight seen upward.
+
+    Source: Hanssen (2001), Radar Interferometry, section 2.4.2.
+    """
+    first, second = (zero_doppler(orbit, ground) for orbit in (reference, secondary))
+    place = reference.position(first)
+    along = reference.velocity(first)
+    along /= np.linalg.norm(along, axis=-1, keepdims=True)
+    sight = ground - place
+    sight /= np.linalg.norm(sight, axis=-1, keepdims=True)
+    across = np.cross(sight, along)  # right-looking: up and away from the ground track
+    across /= np.linalg.norm(across, axis=-1, keepdims=True)
+    between = secondary.position(second) - place
+    return np.asarray((between * across).sum(axis=-1))
+
+
+def zero_doppler(orbit: Orbit, ground: np.ndarray, *, iterations: int = 6) -> np.ndarray:
+    """Seconds since the orbit's epoch at which ``ground`` (..., 3; m) is abeam, by Newton steps."""
+    seconds = np.zeros(ground.shape[:-1])
+    for _ in range(iterations):
+        place, speed = orbit.position(seconds), orbit.velocity(seconds)
+        ahead = ((ground - place) * speed).sum(axis=-1)
+        step = ahead / (speed**2).sum(axis=-1)
+        seconds = seconds + step
+        if np.all(np.abs(step) < 1e-10):
+            break
+    return seconds
+
+
+def _covers(vectors: xr.Dataset, start: np.datetime64, stop: np.datetime64) -> bool:
+    times = vectors["azimuth_time"].values
+    margin = np.timedelta64(round(MARGIN_S * 1e9), "ns")
+    return bool(times[0] <= start - margin and times[-1] >= stop + margin)
