@@ -237,6 +237,27 @@ def test_lazy_equals_eager_for_awkward_chunks(rows: int) -> None:
     xr.testing.assert_identical(eager, lazy.compute())
 
 
+def test_a_stack_without_noise_is_exact() -> None:
+    dates = 14
+    first, second, when = network(dates)
+    truth = 0.1 * years(dates) * np.linspace(0, 1, 30).reshape(5, 6)
+    coords = {"reference": ("pair", when[first]), "secondary": ("pair", when[second])}
+    phase = xr.DataArray(
+        (truth[second] - truth[first]) / SCALE, dims=DIMS, coords=coords, attrs={"units": "rad"}
+    )
+    options = {"wavelength_m": WAVELENGTH, "looks": LOOKS}
+    product = xr.full_like(phase, 0.8)
+    inverted = inversion.invert(phase, product, **options)
+    series = inverted["displacement"]
+    model = velocity.time_model(series["date"].values)
+    options["variance_factor"] = float(inverted["variance_factor"].median())
+    everywhere = xr.ones_like(phase.isel(pair=0, drop=True), dtype=bool)
+    delay = velocity.delay_variance(series, product, model, sample=everywhere, **options)
+    found = velocity.estimate(series, product, model, delay_variance=delay, **options)
+    assert np.allclose(found["velocity"], 0.1 * np.linspace(0, 1, 30).reshape(5, 6), atol=1e-5)
+    assert np.all(found["velocity_error"] < 1e-3)
+
+
 def test_bad_input_is_named() -> None:
     phase, product = observe(0.05 * years(6) + np.zeros((6, 4, 4)), seed=2)
     options = {"wavelength_m": WAVELENGTH, "looks": LOOKS}

@@ -347,8 +347,8 @@ def _candidates(
     if not whole.any():
         raise ConfigurationError(
             f"No window of {size} x {size} pixels lies wholly on observed ground that may serve "
-            f"as reference ({int(allowed.sum())} pixels may); widen stable_ground, lower "
-            "reference.window_pixels or give reference.point."
+            f"as reference ({int(allowed.sum())} pixels may); widen stable_ground, shrink "
+            "moving_areas, lower reference.window_pixels or give reference.point."
         )
     coverage = ndimage.uniform_filter(share, size)
     # ASSUME: a window observed in clearly fewer pairs than the best one is no reference.
