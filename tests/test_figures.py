@@ -170,7 +170,7 @@ def test_pdf_where_the_path_says_so(grid, tmp_path):
     cycles = xr.Dataset({k: _map(grid, 1, "1") for k in ("closure_count", "closure_count_before")})
     for folder in "ab":
         path = tmp_path / folder / "closure.pdf"
-        figures.plot_closure(cycles, path, grid=grid, height=_height(grid))
+        figures.plot_closure(cycles, path, grid=grid)
     content = path.read_bytes()
     assert content.startswith(b"%PDF")
     assert content == (tmp_path / "a" / "closure.pdf").read_bytes()
@@ -252,6 +252,79 @@ def test_not_observed_does_not_look_like_rest(grid, tmp_path):
         assert rest.std() < 1.0
         assert unseen.std() > 5.0
         assert rest.mean() - unseen.max() > 20.0
+
+
+def _drawn_at(page, figure, axes, across, up):
+    """Pixels of the image ``page`` in a window of ``axes``: shares of its width and height."""
+    box = axes.get_window_extent()
+    rows, columns = page.shape[:2]
+    scale = columns / figure.bbox.width
+    x = [round(scale * (box.x0 + f * box.width)) for f in across]
+    y = [round(rows - scale * (box.y0 + f * box.height)) for f in reversed(up)]
+    return page[slice(*y), slice(*x)].reshape(-1, 3)
+
+
+def _page(path):
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"), float)
+
+
+def test_colours_on_a_slope_are_those_of_the_colour_bar(grid, tmp_path, drawn):
+    """Draw uniform fields over relief; each map must be of the colour its bar shows for them."""
+    velocity = _velocity(grid, np.full(grid.shape, 0.04))
+    velocity["velocity"][:2] = 0.06  # so that the limits lie above the fields
+    velocity["velocity_error"][:2] = 0.006
+    velocity["temporal_coherence"][:] = 0.7
+    velocity["closure_count"][:] = 2
+    velocity["closure_count"][0, 0] = 4
+    downslope = _downslope(grid)
+    for name, value in (("velocity", 0.05), ("velocity_error", 0.01), ("sensitivity", -0.6)):
+        downslope[name][:] = value
+    downslope["velocity_error"][:2] = 0.02
+    height = _map(grid, 3.0 * _height(grid).values, "m")
+    figures.plot_velocity(velocity, tmp_path / "v.png", grid=grid, height=height)
+    figures.plot_downslope(downslope, tmp_path / "d.png", grid=grid, height=height)
+    figures.plot_series(
+        _series(grid, velocity), velocity, tmp_path / "s.png", grid=grid, height=height,
+        points={"edge": (float(grid.x[0]), float(grid.y[0]))},
+    )  # fmt: skip
+    fields = ((40.0, 4.0, 0.7, 2.0), (5.0, 1.0, -0.6), (40.0,))
+    for figure, name, values in zip(drawn, "vds", fields, strict=True):
+        page = _page(tmp_path / f"{name}.png")
+        for axes, value in zip(figure.axes, values, strict=False):
+            bar = axes.child_axes[0]
+            seen = _drawn_at(page, figure, axes, (0.2, 0.8), (0.3, 0.7))
+            low, high = bar.get_ylim()
+            norm = bar._colorbar.norm
+            assert low < value < high
+            share = (value - low) / (high - low)
+            if hasattr(norm, "boundaries"):  # each class is as long as the next
+                share = (np.searchsorted(norm.boundaries, value) - 0.5) / (norm.N - 1)
+            told = _drawn_at(page, figure, bar, (0.4, 0.6), (share - 0.003, share + 0.003))
+            np.testing.assert_allclose(seen.mean(axis=0), told.mean(axis=0), atol=3.0)
+            assert seen.std(axis=0).max() < 1.0
+    plain = _drawn_at(_page(tmp_path / "v.png"), drawn[0], drawn[0].axes[4], (0.2, 0.8), (0.3, 0.7))
+    np.testing.assert_allclose(plain, 0.97 * 255.0, atol=1.0)  # "observed" as in the legend
+
+
+def test_relief_shows_behind_the_velocity_only_and_only_where_nothing_was_observed(
+    grid, tmp_path, drawn
+):
+    x = np.arange(grid.width)
+    ridge = _map(grid, 2000.0 - 30.0 * np.abs(x - grid.width // 2), "m")
+    downslope = _downslope(grid)
+    for name in ("velocity", "velocity_error", "sensitivity"):
+        downslope[name][:] = np.nan
+    figures.plot_downslope(downslope, tmp_path / "d.png", grid=grid, height=ridge)
+    page = _page(tmp_path / "d.png")
+    for axes, relief in zip(drawn[0].axes[:3], (True, False, False), strict=True):
+        west, east = (
+            _drawn_at(page, drawn[0], axes, across, (0.3, 0.7)).mean()
+            for across in ((0.15, 0.45), (0.55, 0.85))
+        )
+        assert (west - east > 30.0) if relief else abs(west - east) < 3.0
 
 
 def test_geographic_maps_keep_their_proportions(grid, tmp_path, drawn):

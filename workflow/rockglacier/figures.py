@@ -44,7 +44,7 @@ MAXIMUM_PIXELS = 1500  # of a map's longer side as drawn
 # Classes of the RGIK moving areas, m/yr: < 1, 1-3, 3-10, 10-30, 30-100, > 100 cm/yr.
 VELOCITY_CLASSES = (0.01, 0.03, 0.10, 0.30, 1.00)
 REFERENCE_MARK: dict[str, Any] = {"marker": "^", "ls": "", "ms": 6, "mfc": "white", "mec": "black"}
-NOTHING = "0.7"  # beneath the hatch where there is no hillshade
+NOTHING = "0.6"  # beneath the hatch; of level ground where there is a hillshade
 REASONS = {
     Reason.OBSERVED: "observed",
     Reason.OUTSIDE: "no data, layover, shadow",
@@ -208,6 +208,7 @@ class _Map:
     extend: str = "neither"
     ticks: Any = None
     names: tuple[str, ...] = ()  # of the colours, in a legend instead of a colour bar
+    relief: bool = False  # shows where nothing was observed; over data it would change colours
 
 
 def _rate_unit(limit: float) -> str:
@@ -231,7 +232,12 @@ def _percentile(values: xr.DataArray, share: float) -> float:
 
 
 def _rate_map(
-    values: xr.DataArray, title: str, *, signed: bool = False, unit: str | None = None
+    values: xr.DataArray,
+    title: str,
+    *,
+    signed: bool = False,
+    unit: str | None = None,
+    relief: bool = False,
 ) -> _Map:
     import matplotlib as mpl
     from matplotlib.colors import Normalize
@@ -249,6 +255,7 @@ def _rate_map(
         mpl.colormaps["RdBu" if signed else "magma_r"],
         Normalize(-limit * factor if signed else 0.0, limit * factor),
         ("both" if signed else "max") if beyond else "neither",
+        relief=relief,
     )
 
 
@@ -324,6 +331,7 @@ def _class_map(velocity: xr.DataArray) -> _Map:
         BoundaryNorm(bounds * 100.0, cmap.N),
         "both",
         ticks=bounds * 100.0,
+        relief=True,
     )
 
 
@@ -352,7 +360,7 @@ def _hillshade(height: xr.DataArray, grid: Grid) -> np.ndarray:
 
 
 def _draw(axes: Axes, grid: Grid, panel: _Map, shade: np.ndarray | None) -> None:
-    """One map: hillshade, hatch where nothing was observed, then the values over it."""
+    """One map: values in the very colours of its bar; hatch, over relief, where there are none."""
     from matplotlib.patches import Rectangle
 
     west, south, east, north = grid.bounds
@@ -362,14 +370,11 @@ def _draw(axes: Axes, grid: Grid, panel: _Map, shade: np.ndarray | None) -> None
     image = panel.cmap(panel.norm(np.ma.masked_invalid(values)))
     image[..., 3] = np.isfinite(values)
     options: dict[str, Any] = {"extent": extent, "origin": "upper", "interpolation": "nearest"}
-    if shade is not None:
+    relief = panel.relief and shade is not None
+    if shade is not None and relief:
         level = np.where(np.isfinite(shade), shade, 1.0)
-        image[..., :3] = np.clip(image[..., :3] * (0.7 + 0.3 * level)[..., None], 0.0, 1.0)
         axes.imshow(0.15 + 0.45 * level, cmap="gray", vmin=0.0, vmax=1.0, zorder=0.1, **options)
-    hatch: dict[str, Any] = {
-        "facecolor": "none" if shade is not None else NOTHING,
-        "edgecolor": "0.4",
-    }
+    hatch: dict[str, Any] = {"facecolor": "none" if relief else NOTHING, "edgecolor": "0.4"}
     axes.add_patch(
         Rectangle(
             (west, south), east - west, north - south, hatch="//////", lw=0.0, zorder=0.2, **hatch
@@ -470,17 +475,16 @@ def _shape(grid: Grid) -> float:
     return float(np.clip(grid.height * dy / (grid.width * dx), 0.4, 1.8))
 
 
-def _legend(figure: Figure, panels: Sequence[_Map], *, shaded: bool, marked: bool = False) -> None:
+def _legend(
+    figure: Figure, panels: Sequence[_Map], *, marked: bool = False, more: Sequence[Any] = ()
+) -> None:
     """What the hatch, the colours of named classes and the mark of the reference mean."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    hatch: dict[str, Any] = {
-        "facecolor": "0.6" if shaded else NOTHING,
-        "edgecolor": "0.4",
-        "hatch": "//////",
-    }
-    handles: list[Any] = [Patch(lw=0.0, label="not observed", **hatch)]
+    handles: list[Any] = [
+        Patch(facecolor=NOTHING, edgecolor="0.4", hatch="//////", lw=0.0, label="not observed")
+    ]
     if marked:
         handles.append(Line2D([], [], label="reference", **REFERENCE_MARK))
     for panel in panels:
@@ -508,7 +512,7 @@ def _maps(
             _axis_labels(axes, grid)
             if reference is not None:
                 axes.plot(*reference, **REFERENCE_MARK)
-    _legend(figure, panels, shaded=shade is not None, marked=reference is not None)
+    _legend(figure, panels, marked=reference is not None)
 
 
 def plot_velocity(
@@ -526,11 +530,12 @@ def plot_velocity(
 
     ``velocity`` holds ``velocity`` and ``velocity_error`` (m/yr) and, where known,
     ``temporal_coherence``, ``closure_count`` and ``reason``, dims (y, x) on ``grid``. ``height``
-    (m) is shaded beneath. ``stable_ground`` is true where ground is known not to move; without it
-    the histogram takes all that was observed. ``reference`` is marked at its map coordinates.
+    (m) is shaded behind the velocity where nothing was observed. ``stable_ground`` is true where
+    ground is known not to move; without it the histogram takes all that was observed.
+    ``reference`` is marked at its map coordinates.
     """
     panels = [
-        _rate_map(velocity["velocity"], "Velocity toward the satellite", signed=True),
+        _rate_map(velocity["velocity"], "Velocity toward the satellite", signed=True, relief=True),
         _rate_map(velocity["velocity_error"], "Standard error of velocity"),
     ]
     if "temporal_coherence" in velocity:
@@ -593,7 +598,6 @@ def plot_closure(
     path: str | Path,
     *,
     grid: Grid,
-    height: xr.DataArray | None = None,
     title: str = "",
     provenance: Mapping[str, str] | None = None,
 ) -> None:
@@ -612,7 +616,7 @@ def plot_closure(
             _Map(cycles[name], text, scale.label, scale.cmap, scale.norm, scale.extend, scale.ticks)
         )
     with _figure(path, _size(grid, 1, 2), title, provenance) as figure:
-        _maps(figure, panels, grid, height, 1, 2)
+        _maps(figure, panels, grid, None, 1, 2)
 
 
 def fastest_pixel(velocity: xr.Dataset) -> tuple[float, float]:
@@ -668,11 +672,13 @@ def plot_series(
     ) as figure:
         cells = figure.add_gridspec(rows, 2, width_ratios=[1.0, 1.1])
         axes = figure.add_subplot(cells[:, 0], anchor="N")
-        panel = _rate_map(velocity["velocity"], "Velocity toward the satellite", signed=True)
+        panel = _rate_map(
+            velocity["velocity"], "Velocity toward the satellite", signed=True, relief=True
+        )
         _draw(axes, grid, panel, None if height is None else _hillshade(height, grid))
         _compass(axes, grid)
         _axis_labels(axes, grid)
-        _legend(figure, [panel], shaded=height is not None)
+        _legend(figure, [panel])
         below = None
         for k, (name, point) in enumerate(chosen.items()):
             colour = f"C{k}"

@@ -4,7 +4,6 @@
 rule plot_network:
     input:
         grid="<results>/{region}/grid.json",
-        dem="<results>/{region}/dem.tif",
         network="<results>/{region}/{track}/network.csv",
         cycles="<results>/{region}/{track}/cycles.zarr",
     output:
