@@ -15,7 +15,9 @@ from rockglacier import figures
 from rockglacier.conventions import DATE, MAP, Reason
 from rockglacier.errors import UnitsError
 from rockglacier.grid import Grid
+from rockglacier.io import open_dataset, write_dataset
 from rockglacier.provenance import record
+from rockglacier.reference import stable_ground
 
 GEOGRAPHIC = Grid("EPSG:4326", 10.70, 60.05, 0.002, 0.001, 40, 50)
 
@@ -136,7 +138,8 @@ def _draw_all(grid: Grid, folder, **options):
     figures.plot_network(pairs.drop(columns="perpendicular_baseline_m"), path["arcs"], **options)
     figures.plot_velocity(
         velocity, path["velocity"], grid=grid, height=height, reference=middle,
-        stable_ground=_map(grid, 1, "1") > 0, title="Region", **options,
+        stable_ground=_map(grid, 1, "1").assign_attrs(assumption="none given"), title="Region",
+        **options,
     )  # fmt: skip
     figures.plot_series(
         _series(grid, velocity), velocity, path["series"], grid=grid, reference=middle, **options
@@ -400,6 +403,40 @@ def test_series_states_the_rate_and_its_interval(grid, tmp_path, drawn):
     titles = [axes.get_title("left") for axes in drawn[0].axes]
     assert "fastest: 80.0 ± 7.8 mm/yr (95 %)" in titles
     assert "reference: zero by definition" in titles
+
+
+def test_ground_that_is_merely_assumed_stable_is_called_so(grid, tmp_path, drawn):
+    """From the mask that corrections use, by way of the file, to the words in the figures."""
+    velocity = _velocity(grid)
+    known = _map(grid, 1, "1") > 0
+    for folder, given in (("assumed", None), ("known", known)):
+        mask = stable_ground(velocity["temporal_coherence"], known=given, min_quality=0.0)
+        path = tmp_path / folder / "displacement.zarr"
+        write_dataset(mask.astype("uint8").to_dataset(), path, grid=grid)
+        mask = open_dataset(path, rows=10)["stable_ground"].compute()
+        figures.plot_velocity(velocity, tmp_path / "v.png", grid=grid, stable_ground=mask)
+    told = [figure.axes[-1].get_title("left") for figure in drawn]
+    assert told[0].startswith("Assumed stable ground: 1\u202f073 pixels\n")
+    assert told[1].startswith("Stable ground: 1\u202f073 pixels\n")
+    for assumption, name in (
+        ("nothing was given", "assumed stable ground"),
+        (None, "stable ground"),
+    ):
+        figures.plot_corrections(CORRECTIONS, tmp_path / "c.png", assumption=assumption)
+        assert drawn[-1].axes[0].get_xlabel() == f"Variance over {name} removed (%)"
+
+
+def test_stable_ground_that_moves_is_said_to(grid, tmp_path, drawn):
+    """Rates that scatter by 20 mm/yr, stated to be good to 4, then to 18."""
+    velocity = _velocity(grid)
+    stable = _map(grid, 1, "1")
+    figures.plot_velocity(velocity, tmp_path / "v.png", grid=grid, stable_ground=stable)
+    figures.plot_velocity(velocity, tmp_path / "v.png", grid=grid)
+    velocity["velocity_error"][:] = 0.018
+    figures.plot_velocity(velocity, tmp_path / "v.png", grid=grid, stable_ground=stable)
+    told = [figure.axes[-1].get_title("left") for figure in drawn]
+    assert told[0].endswith("mm/yr\nmoves or is noisy: stated error 4")
+    assert all("noisy" not in text for text in told[1:])
 
 
 def test_correction_that_adds_variance_shows_as_negative(tmp_path, drawn):

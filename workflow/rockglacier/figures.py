@@ -43,6 +43,9 @@ STYLE: dict[Any, Any] = {
 MAXIMUM_PIXELS = 1500  # of a map's longer side as drawn
 # Classes of the RGIK moving areas, m/yr: < 1, 1-3, 3-10, 10-30, 30-100, > 100 cm/yr.
 VELOCITY_CLASSES = (0.01, 0.03, 0.10, 0.30, 1.00)
+# ASSUME: ground whose velocities scatter this many times more than their errors say is not at rest,
+# or the errors are too small.
+RESTLESS = 3.0
 REFERENCE_MARK: dict[str, Any] = {"marker": "^", "ls": "", "ms": 6, "mfc": "white", "mec": "black"}
 NOTHING = "0.6"  # beneath the hatch; of level ground where there is a hillshade
 REASONS = {
@@ -531,8 +534,9 @@ def plot_velocity(
     ``velocity`` holds ``velocity`` and ``velocity_error`` (m/yr) and, where known,
     ``temporal_coherence``, ``closure_count`` and ``reason``, dims (y, x) on ``grid``. ``height``
     (m) is shaded behind the velocity where nothing was observed. ``stable_ground`` is true where
-    ground is known not to move; without it the histogram takes all that was observed.
-    ``reference`` is marked at its map coordinates.
+    ground does not move, or is merely thought not to where it carries the attribute ``assumption``
+    (:func:`rockglacier.reference.stable_ground`), which the histogram then says; without it the
+    histogram takes all that was observed. ``reference`` is marked at its map coordinates.
     """
     panels = [
         _rate_map(velocity["velocity"], "Velocity toward the satellite", signed=True, relief=True),
@@ -561,7 +565,9 @@ def _histogram(axes: Axes, velocity: xr.Dataset, stable_ground: xr.DataArray | N
     observed = np.isfinite(values)
     if stable_ground is not None:
         observed &= stable_ground.transpose(*MAP).values.astype(bool)
-    name = "All observed ground" if stable_ground is None else "Stable ground"
+    name = "All observed ground"
+    if stable_ground is not None:
+        name = _stable(stable_ground.attrs.get("assumption")).capitalize()
     count = f"{name}: {int(observed.sum()):_} pixels".replace("_", "\u202f")
     axes.set_title(count)
     axes.spines[["top", "right"]].set_visible(False)
@@ -586,7 +592,18 @@ def _histogram(axes: Axes, velocity: xr.Dataset, stable_ground: xr.DataArray | N
         (middle - spread) * factor, (middle + spread) * factor, color="C0", alpha=0.2, lw=0
     )
     axes.set_xlabel(f"Velocity ({unit})")
-    axes.set_title(f"{count}\nmedian {_signed(middle * factor)}, NMAD {spread * factor:.3g} {unit}")
+    title = f"{count}\nmedian {_signed(middle * factor)}, NMAD {spread * factor:.3g} {unit}"
+    error = velocity["velocity_error"].values[observed]
+    if stable_ground is not None and np.isfinite(error).any():
+        stated = float(np.nanmedian(error))
+        if spread > RESTLESS * stated:
+            title += f"\nmoves or is noisy: stated error {stated * factor:.3g}"
+    axes.set_title(title)
+
+
+def _stable(assumption: object) -> str:
+    """Stable ground by its honest name."""
+    return "assumed stable ground" if assumption else "stable ground"
 
 
 def _signed(value: float) -> str:
@@ -771,6 +788,7 @@ def plot_corrections(
     corrections: Mapping[str, Mapping[str, Any]],
     path: str | Path,
     *,
+    assumption: str | None = None,
     title: str = "",
     provenance: Mapping[str, str] | None = None,
 ) -> None:
@@ -778,7 +796,7 @@ def plot_corrections(
 
     ``corrections`` holds, in the order of their application, for each correction
     ``variance_before_m2`` and ``variance_after_m2`` over stable ground (None where unknown) and
-    ``applied``.
+    ``applied``. ``assumption`` says why that ground is thought stable, None where it is known.
     """
     names = list(corrections)
     entries = list(corrections.values())
@@ -810,7 +828,7 @@ def plot_corrections(
         worst = float(np.nanmin(removed, initial=0.0))
         axes.set_xlim(float(np.clip(1.1 * worst, -100.0, -5.0)), 150.0)
         axes.set_xticks(np.arange(0, 101, 25))
-        axes.set_xlabel("Variance over stable ground removed (%)")
+        axes.set_xlabel(f"Variance over {_stable(assumption)} removed (%)")
         axes.set_title(
             "Standard deviation before and after, in brackets" if names else "No correction"
         )
