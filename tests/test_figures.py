@@ -445,7 +445,25 @@ def test_correction_that_adds_variance_shows_as_negative(tmp_path, drawn):
     np.testing.assert_allclose(widths, [-100 * 0.2 / 1.2, 52.0], rtol=1e-6)
     unknown = {"ramp": {"variance_before_m2": None, "variance_after_m2": None, "applied": True}}
     figures.plot_corrections(unknown, tmp_path / "u.png")
-    assert drawn[1].axes[0].texts[0].get_text().startswith("unknown")
+    assert drawn[1].axes[0].texts[0].get_text() == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("before_mm", "after_mm", "text"),
+    [
+        (0.60, 0.579, "6.9 %  (0.600 to 0.579 mm)"),
+        (7.4108, 7.3785, "0.87 %  (7.411 to 7.378 mm)"),
+        (30.0, 12.0, "84 %  (30.0 to 12.0 mm)"),
+        (5.1, 5.31, "\u22128.4 %  (5.10 to 5.31 mm)"),
+        (2.0, 2.0, "0.0 %  (2.0 to 2.0 mm)"),
+        (2.0, 0.0, "100 %  (2.0 to 0.0 mm)"),
+    ],
+)
+def test_a_small_gain_can_be_read_from_the_numbers(tmp_path, drawn, before_mm, after_mm, text):
+    before, after = (1e-6 * value**2 for value in (before_mm, after_mm))
+    entry = {"variance_before_m2": before, "variance_after_m2": after, "applied": True}
+    figures.plot_corrections({"height": entry}, tmp_path / "c.png")
+    assert drawn[0].axes[0].texts[0].get_text() == text
 
 
 def test_a_region_without_any_observation_still_has_figures(grid, tmp_path):

@@ -606,6 +606,13 @@ def _stable(assumption: object) -> str:
     return "assumed stable ground" if assumption else "stable ground"
 
 
+def _decimals(value: float) -> int:
+    """Decimals that show two significant digits of ``value``; at most four, one for zero and NaN."""
+    if value == 0.0 or not math.isfinite(value):
+        return 1
+    return int(np.clip(1 - math.floor(math.log10(abs(value))), 0, 4))
+
+
 def _signed(value: float) -> str:
     return f"{value:.3g}".replace("-", "\u2212")
 
@@ -729,7 +736,7 @@ def _draw_series(
         unit = _rate_unit(abs(rate))
         factor = RATE_UNITS[unit]
         interval = 1.96 * error * factor
-        digits = max(0, 1 - math.floor(math.log10(interval))) if interval > 0 else 1
+        digits = _decimals(interval)
         text = f"{name}: {rate * factor:.{digits}f} ± {interval:.{digits}f} {unit} (95 %)"
         text = text.replace("-", "\u2212")
         if not np.any(d[valid]):
@@ -815,12 +822,15 @@ def plot_corrections(
             height=0.6, label="tried, not applied",
         )  # fmt: skip
         for row, share in enumerate(removed):
-            scatter = 1000.0 * np.sqrt([before[row], after[row]])
-            text = f"{_signed(round(share))} %" if math.isfinite(share) else "unknown"
+            text = "unknown"
+            if math.isfinite(share):
+                first, last = 1000.0 * np.sqrt([before[row], after[row]])
+                digits = max(1, _decimals(first - last))
+                text = f"{share:.{_decimals(share)}f} %".replace("-", "\u2212")
+                text += f"  ({first:.{digits}f} to {last:.{digits}f} mm)"
             axes.annotate(
-                f"{text}  ({scatter[0]:.1f} to {scatter[1]:.1f} mm)",
-                (np.nanmax([share, 0.0]), row), (4, 0), textcoords="offset points", va="center",
-                fontsize=7,
+                text, (np.nanmax([share, 0.0]), row), (4, 0), textcoords="offset points",
+                va="center", fontsize=7,
             )  # fmt: skip
         axes.set_yticks(rows, [n.replace("_", " ") for n in names])
         axes.invert_yaxis()
