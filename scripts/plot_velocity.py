@@ -33,7 +33,15 @@ if __name__ == "__main__":
         **ground,
         **common,
     )
-    figures.plot_series(series, velocity, snakemake.output.series, **ground, **common)
+    figures.plot_series(
+        series,
+        velocity,
+        snakemake.output.series,
+        terms=snakemake.params.terms,
+        steps=snakemake.params.steps,
+        **ground,
+        **common,
+    )
     corrections = json.loads(Path(snakemake.input.corrections).read_text())
     figures.plot_corrections(
         corrections["corrections"],

@@ -405,6 +405,56 @@ def test_series_states_the_rate_and_its_interval(grid, tmp_path, drawn):
     assert "reference: zero by definition" in titles
 
 
+DAY = np.timedelta64(1, "D")
+EPOCH = np.datetime64("2019-02-01", "ns")
+
+
+def _motion(after):
+    """Displacement (m) some time ``after`` the epoch, and its velocity (m/yr) at day 600.
+
+    Creep that quickens, seasons, a slide of 30 mm on day 500; the calendar's year, as it falls.
+    """
+    years = after / DAY / 365.25
+    season = 2.0 * np.pi * (years + 31.0 / 365.25)
+    d = 0.05 * years + 0.01 * years**2 + 0.012 * np.sin(season + 0.7) + 0.004 * np.cos(2 * season)
+    return d + 0.03 * (after >= 500 * DAY), 0.05 + 0.02 * 600 / 365.25
+
+
+@pytest.mark.parametrize("noise_m", [0.0, 0.003])
+def test_series_is_drawn_with_the_model_that_was_fitted(grid, tmp_path, drawn, noise_m):
+    """Motion by formula, dates missing; the curve must follow it between dates and at the step."""
+    after = np.arange(0, 1201, 12) * DAY  # the mean is day 600
+    truth, rate = _motion(after)
+    velocity = _velocity(grid, np.full(grid.shape, rate))
+    series = truth + np.random.default_rng(7).normal(0.0, noise_m, after.size)
+    series[[3, 40, 41, 42, 77]] = np.nan
+    values = np.broadcast_to(series[:, None, None], (after.size, *grid.shape))
+    displacement = xr.DataArray(
+        values, dims=(DATE, *MAP), coords={DATE: EPOCH + after, **grid.coords},
+        attrs={"units": "m"},
+    ).to_dataset(name="displacement")  # fmt: skip
+    step = str((EPOCH + 500 * DAY).astype("datetime64[D]"))
+    figures.plot_series(
+        displacement, velocity, tmp_path / "s.png", grid=grid,
+        terms=["annual", "semiannual", "acceleration"], steps=[step],
+    )  # fmt: skip
+    axes = drawn[0].axes[1]
+    curve = axes.lines[1]
+    at = curve.get_xdata(orig=True) - EPOCH
+    drawn_mm, true_mm = curve.get_ydata(), 1000.0 * _motion(at)[0]
+    assert at.size > 500
+    np.testing.assert_allclose(drawn_mm, true_mm, atol=1e-6 + 1.2e3 * noise_m)
+    here = int(np.flatnonzero(at == 500 * DAY)[0])
+    jump = drawn_mm[here] - drawn_mm[here - 1]
+    assert jump == pytest.approx(30.0, abs=1e-5 + 1e3 * noise_m)
+    ends = axes.collections[0].get_paths()[0].vertices[:, 1]
+    half = 0.5 * (ends.max() - drawn_mm.max() + drawn_mm.min() - ends.min())
+    assert half == pytest.approx(1960.0 * noise_m, rel=0.15, abs=1e-4)
+    assert axes.get_title("left").startswith("fastest: 82.9 ± 7.8 mm/yr (95 %)")
+    told = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    assert "fitted velocity, annual, semiannual, acceleration, 1 step" in told
+
+
 def test_ground_that_is_merely_assumed_stable_is_called_so(grid, tmp_path, drawn):
     """From the mask that corrections use, by way of the file, to the words in the figures."""
     velocity = _velocity(grid)

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from rockglacier.conventions import DATE, MAP, Reason, X, Y, require, years_since
+from rockglacier.conventions import DATE, MAP, Reason, X, Y, require
 from rockglacier.grid import METRES_PER_DEGREE, Grid
 from rockglacier.io import atomic
 from rockglacier.network import incidence, islands
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap, Normalize
     from matplotlib.figure import Figure
+
+    from rockglacier.velocity import Term
 
 STYLE: dict[Any, Any] = {
     "font.size": 8,
@@ -41,6 +43,7 @@ STYLE: dict[Any, Any] = {
     "savefig.dpi": 200,
 }
 MAXIMUM_PIXELS = 1500  # of a map's longer side as drawn
+CURVE_POINTS = 600  # of a fitted model over the whole series
 # Classes of the RGIK moving areas, m/yr: < 1, 1-3, 3-10, 10-30, 30-100, > 100 cm/yr.
 VELOCITY_CLASSES = (0.01, 0.03, 0.10, 0.30, 1.00)
 # ASSUME: ground whose velocities scatter this many times more than their errors say is not at rest,
@@ -481,7 +484,7 @@ def _shape(grid: Grid) -> float:
 def _legend(
     figure: Figure, panels: Sequence[_Map], *, marked: bool = False, more: Sequence[Any] = ()
 ) -> None:
-    """What the hatch, the colours of named classes and the mark of the reference mean."""
+    """What the hatch, the reference's mark, colours of named classes and ``more`` mean."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -493,6 +496,7 @@ def _legend(
     for panel in panels:
         for k, name in enumerate(panel.names):
             handles.append(Patch(facecolor=panel.cmap(k), edgecolor="0.4", lw=0.5, label=name))
+    handles += more
     columns = max(1, int(figure.get_figwidth() / 2.4))
     figure.legend(handles=handles, loc="outside lower center", ncols=min(columns, len(handles)))
 
@@ -607,7 +611,7 @@ def _stable(assumption: object) -> str:
 
 
 def _decimals(value: float) -> int:
-    """Decimals that show two significant digits of ``value``; at most four, one for zero and NaN."""
+    """Decimals for two significant digits of ``value``, at most four; one for zero and NaN."""
     if value == 0.0 or not math.isfinite(value):
         return 1
     return int(np.clip(1 - math.floor(math.log10(abs(value))), 0, 4))
@@ -671,18 +675,24 @@ def plot_series(
     path: str | Path,
     *,
     grid: Grid,
+    terms: Sequence[Term] = (),
+    steps: Sequence[str] = (),
     reference: tuple[float, float] | None = None,
     points: Mapping[str, tuple[float, float]] | None = None,
     height: xr.DataArray | None = None,
     title: str = "",
     provenance: Mapping[str, str] | None = None,
 ) -> None:
-    """Displacement over time at chosen points, with the fitted rate and its 95 % band.
+    """Displacement over time at chosen points, the fitted model, and how single dates scatter.
 
     ``displacement`` holds ``displacement`` (date, y, x; m), ``velocity`` the fitted ``velocity``
-    and ``velocity_error`` (m/yr). ``points`` are map coordinates (x, y) by name; without them the
-    fastest observed pixel is taken. ``reference`` is added beneath. The band is 1.96 times the
-    error of the fitted line together with the scatter of single dates about it.
+    and ``velocity_error`` (m/yr). ``terms`` and ``steps`` are those of the fit
+    (:func:`rockglacier.velocity.time_model`). ``points`` are map coordinates (x, y) by name;
+    without them the fastest observed pixel is taken. ``reference`` is added beneath.
+
+    The curve has the very velocity of the title; the other terms and the constant are fitted to
+    what is drawn by least squares. The band is 1.96 standard deviations of single dates about it:
+    the error of the velocity, which knows more than that scatter, stands in the title.
     """
     series = require(displacement["displacement"], dims=(DATE, *MAP), units="m")
     chosen = dict(points) if points else {"fastest": fastest_pixel(velocity)}
@@ -702,14 +712,14 @@ def plot_series(
         _draw(axes, grid, panel, None if height is None else _hillshade(height, grid))
         _compass(axes, grid)
         _axis_labels(axes, grid)
-        _legend(figure, [panel])
+        _legend(figure, [panel], more=_model_handles(terms, steps))
         below = None
         for k, (name, point) in enumerate(chosen.items()):
             colour = f"C{k}"
             axes.plot(*point, "o", ms=7, mfc="none", mec="white", mew=3)
             axes.plot(*point, "o", ms=7, mfc="none", mec=colour, mew=1.5)
             below = figure.add_subplot(cells[k, 1], sharex=below)
-            _draw_series(below, series, velocity, name, point, colour)
+            _draw_series(below, series, velocity, name, point, colour, terms, steps)
             if k < rows - 1:
                 below.tick_params(labelbottom=False)
 
@@ -721,6 +731,8 @@ def _draw_series(
     name: str,
     point: tuple[float, float],
     colour: str,
+    terms: Sequence[Term],
+    steps: Sequence[str],
 ) -> None:
     here = {X: point[0], Y: point[1]}
     d = series.sel(here, method="nearest").values.astype(np.float64)
@@ -728,7 +740,6 @@ def _draw_series(
         float(velocity[k].sel(here, method="nearest")) for k in ("velocity", "velocity_error")
     )
     dates = series[DATE].values
-    t = years_since(dates, dates[0])
     valid = np.isfinite(d)
     axes.plot(dates[valid], 1000.0 * d[valid], "o", ms=3, color=colour)
     text = f"{name}: not observed"
@@ -737,19 +748,17 @@ def _draw_series(
         factor = RATE_UNITS[unit]
         interval = 1.96 * error * factor
         digits = _decimals(interval)
-        text = f"{name}: {rate * factor:.{digits}f} ± {interval:.{digits}f} {unit} (95 %)"
+        shown = round(rate * factor, digits) + 0.0  # no minus before a zero
+        text = f"{name}: {shown:.{digits}f} ± {interval:.{digits}f} {unit} (95 %)"
         text = text.replace("-", "\u2212")
         if not np.any(d[valid]):
             text = f"{name}: zero by definition"
-        middle = t[valid].mean()
-        level = (d[valid] - rate * (t[valid] - middle)).mean()
-        scatter = np.sum((d[valid] - level - rate * (t[valid] - middle)) ** 2) / (valid.sum() - 2)
-        line = level + rate * (t - middle)
-        half = 1.96 * np.sqrt(scatter + (error * (t - middle)) ** 2)
+        curve, deviation = _fitted(dates, d, rate, terms, steps)
+        half = 1.96 * deviation
         axes.fill_between(
-            dates, 1e3 * (line - half), 1e3 * (line + half), color=colour, alpha=0.2, lw=0
+            curve.index, 1e3 * (curve - half), 1e3 * (curve + half), color=colour, alpha=0.2, lw=0
         )
-        axes.plot(dates, 1e3 * line, color=colour, lw=1.0)
+        axes.plot(curve.index, 1e3 * curve, color=colour, lw=1.0)
     axes.set_title(text)
     axes.set_ylabel("Displacement (mm)")
     low, high = axes.get_ylim()
@@ -757,6 +766,50 @@ def _draw_series(
     axes.axhline(0.0, color="0.8", lw=0.6, zorder=0)
     axes.spines[["top", "right"]].set_visible(False)
     _date_ticks(axes)
+
+
+def _fitted(
+    dates: np.ndarray, d: np.ndarray, rate: float, terms: Sequence[Term], steps: Sequence[str]
+) -> tuple[pd.Series, float]:
+    """The model through ``d`` (m) over a fine time axis, and the scatter of dates about it (m).
+
+    ``rate`` (m/yr) is kept; the constant and the other terms follow by least squares.
+    """
+    from rockglacier.velocity import time_model
+
+    at_steps = np.array([np.datetime64(step, "ns") for step in steps], dtype="datetime64[ns]")
+    between = dates[0] + (dates[-1] - dates[0]) / CURVE_POINTS * np.arange(CURVE_POINTS)
+    just_before = at_steps - np.timedelta64(1, "ns")  # a step is upright
+    when = np.unique(np.concatenate([dates, between, at_steps, just_before]))
+    design = time_model(when, terms=terms, steps=steps).to_pandas()
+    # Time counts from the mean of whatever dates are asked for: here from that of the fit.
+    own = time_model(dates, terms=terms, steps=steps).sel(term="velocity")
+    t = design.pop("velocity")
+    t += float(own[0]) - float(t.iloc[0])
+    if "acceleration" in design:
+        design["acceleration"] = 0.5 * t**2
+    design["constant"] = 1.0
+    seen = np.isin(when, dates[np.isfinite(d)])
+    rest = d[np.isfinite(d)] - rate * t[seen]
+    free = np.linalg.lstsq(design[seen].to_numpy(), rest.to_numpy())[0]
+    curve = rate * t + design @ free
+    residual = d[np.isfinite(d)] - curve[seen]
+    freedom = max(1, int(seen.sum()) - design.shape[1] - 1)
+    return curve, float(np.sqrt(np.sum(residual**2) / freedom))
+
+
+def _model_handles(terms: Sequence[Term], steps: Sequence[str]) -> list[Any]:
+    """Entries of a legend: what the curve holds and what its band is."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    parts = ["velocity", *terms]
+    if steps:
+        parts.append("1 step" if len(steps) == 1 else f"{len(steps)} steps")
+    return [
+        Line2D([], [], color="0.3", lw=1.0, label=f"fitted {', '.join(parts)}"),
+        Patch(facecolor="0.3", alpha=0.2, lw=0.0, label="95 % of single dates, by their scatter"),
+    ]
 
 
 def plot_downslope(

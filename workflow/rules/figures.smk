@@ -78,6 +78,8 @@ rule plot_velocity:
         runtime=minutes(5, 1),
     params:
         title=title_of,
+        terms=setting("velocity/terms"),
+        steps=setting("velocity/steps"),
         code=digest("figures"),
     message:
         "{wildcards.region}/{wildcards.track}: figures of the velocity"
