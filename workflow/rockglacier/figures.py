@@ -379,7 +379,7 @@ def _draw(axes: Axes, grid: Grid, panel: _Map, shade: np.ndarray | None) -> None
     relief = panel.relief and shade is not None
     if shade is not None and relief:
         level = np.where(np.isfinite(shade), shade, 1.0)
-        axes.imshow(0.15 + 0.45 * level, cmap="gray", vmin=0.0, vmax=1.0, zorder=0.1, **options)
+        axes.imshow(0.3 + 0.3 * level, cmap="gray", vmin=0.0, vmax=1.0, zorder=0.1, **options)
     hatch: dict[str, Any] = {"facecolor": "none" if relief else NOTHING, "edgecolor": "0.4"}
     axes.add_patch(
         Rectangle(
