@@ -151,6 +151,12 @@ def test_seasonal_motion_and_acceleration_are_recovered() -> None:
         assert 0.8 < float(z.std()) < 1.15, name
 
 
+def test_time_counts_from_the_mean_date_of_long_series_too() -> None:
+    when = np.datetime64("2015-01-01", "ns") + np.arange(400) * np.timedelta64(12, "D")
+    t = velocity.time_model(when, terms=["acceleration"])[:, 0].values
+    assert abs(t.mean()) < 1e-9 and t[-1] == pytest.approx(-t[0]) == pytest.approx(6.5544, abs=1e-3)
+
+
 def test_a_step_is_recovered_and_one_outside_the_series_refused() -> None:
     dates = 20
     when = network(dates)[2]

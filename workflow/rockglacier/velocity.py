@@ -71,8 +71,8 @@ def time_model(
         A step lies outside the series, or the terms outnumber the dates.
     """
     dates = np.asarray(dates, dtype="datetime64[ns]")
-    origin = dates[0] + (dates - dates[0]).mean()
-    t = years_since(dates, origin)
+    t = years_since(dates, dates[0])
+    t -= t.mean()
     calendar = years_since(dates, np.datetime64("2000-01-01", "ns"))
     columns = {"velocity": t}
     for name, frequency in (("annual", 1.0), ("semiannual", 2.0)):
