@@ -9,6 +9,7 @@ import datetime
 import difflib
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "config" / "schema"
 DATA = "${ROCKGLACIER_DATA}"
+MINTPY_GEOMETRY = ("geometryGeo.h5", "geometryRadar.h5")
 NOT_YET = {"scenes": "raw scenes are not available in this version; give interferograms"}
 
 Settings = dict[str, Any]
@@ -98,6 +100,37 @@ def schema(name: str) -> Settings:
 def track_schema(source: str) -> Settings:
     """The schema of a track that is read from ``source``."""
     return {"type": "object", "additionalProperties": False, **schema("track")["$defs"][source]}
+
+
+def source_paths(track: Mapping[str, Any]) -> list[Path]:
+    """Files and folders that a ``track`` of :func:`load` is read from; they need not exist.
+
+    Its path, what its keys name outside of that, and what the reader looks for beside it.
+    """
+    if "path" not in track:  # simulated
+        return []
+    path, source = Path(track["path"]), track["source"]
+    found = [path]
+    if source == "isce2":
+        merged = path / "merged" if (path / "merged").is_dir() else path
+        found = [merged, merged.parent / "baselines", merged.parent / "reference"]
+    elif path.is_file() and source in ("mintpy", "displacement"):
+        places = (path.parent, path.parent / "inputs")
+        found += [place / name for place in places for name in MINTPY_GEOMETRY]
+    beside = source == "displacement" and not track.get("displacement")
+    folder = path.parent if beside else path
+    for key, node in track_schema(source)["properties"].items():
+        if key != "path" and re.match("path|file|pattern", node["unit"]) and track.get(key):
+            named = track[key].values() if isinstance(track[key], Mapping) else [track[key]]
+            found += [folder / _fixed(str(name)) for name in named]
+    inside = {p for p in found if found[0] in p.parents and ".." not in p.parts}
+    return list(dict.fromkeys(p for p in found if p not in inside))
+
+
+def _fixed(pattern: str) -> str:
+    """The folder that all files of a ``pattern`` lie below; a name without wildcards as it is."""
+    start = re.split(r"[*?{]", pattern, maxsplit=1)[0]
+    return pattern if start == pattern else start.rpartition("/")[0]
 
 
 class _Loader(yaml.SafeLoader):
