@@ -82,6 +82,9 @@ def assemble(
     if on_bad_input == "stop" and rejected:
         raise rejected[0].flaw
     table = stack.pairs.iloc[chosen].reset_index(drop=True)
+    if table.empty and len(stack.pairs):
+        dates = [*stack.pairs.reference, *stack.pairs.secondary]
+        raise all_outside(f"{stack.source} stack", "pairs", len(stack.pairs), dates, period)
     require_network(table, rejected, stack.source)
     placement = place(stack, grid)
     dataset = _template(stack, table, grid).assign_attrs(provenance or {})
@@ -173,6 +176,19 @@ def within(table: pd.DataFrame, period: Sequence[object] | None, columns: Sequen
         if last is not None:
             inside &= (table[column] <= pd.Timestamp(str(last))).to_numpy()
     return inside
+
+
+def all_outside(
+    what: str, of: str, count: int, dates: Sequence[pd.Timestamp], period: Sequence[object] | None
+) -> NetworkError:
+    """The error of a source whose ``count`` pairs or dates (``of``) the ``period`` leaves out."""
+    first, last = (end or "any date" for end in (period if period is not None else (None, None)))
+    return NetworkError(
+        f"{what}: {count} {of} were found, from {min(dates):%Y-%m-%d} to {max(dates):%Y-%m-%d}, "
+        f"but all lie outside the period {first} to {last}"
+        + (" (both dates of a pair must lie within it)" if of == "pairs" else "")
+        + "; widen period, or leave it out."
+    )
 
 
 def _concerns(rejected: Rejected, period: Sequence[object] | None) -> bool:
