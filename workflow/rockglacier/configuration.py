@@ -10,7 +10,7 @@ import difflib
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -45,11 +45,13 @@ def load(config: Mapping[str, Any], config_file: str | Path) -> dict[str, Settin
         A key is unknown, missing or out of bounds, or a path does not exist.
     """
     where, plain = str(config_file), _plain(config)
+    plain["regions"] = _as_names(plain.get("regions"))
     _validate(plain, schema("config"), where)
     _validate(plain["defaults"], _complete(schema("settings")), where, "defaults")
     _check_order(plain["defaults"], where, "defaults.")
     names = _names(plain["regions"])
-    by_default = names == _names(read(config_file)["regions"])
+    _validate(names, schema("config")["properties"]["regions"], where, "regions")
+    by_default = names == _names(_as_names(read(config_file)["regions"]))
     regions = {}
     for name in names:
         path = _region_file(Path(plain["region_folder"]), name)
@@ -134,11 +136,13 @@ def _fixed(pattern: str) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML whose dates stay text, and whose repeated keys are errors."""
+    """YAML whose keys and dates stay text, and whose repeated keys are errors."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                key.tag = "tag:yaml.org,2002:str"  # a track may be named 2020, or on
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key {key.value!r} occurs twice", key.start_mark
@@ -160,6 +164,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     return value.isoformat() if isinstance(value, datetime.date) else value
+
+
+def _as_names(regions: Any) -> Any:
+    """Names that YAML or the command line took for whole numbers as text again."""
+    if isinstance(regions, list):
+        return [_as_names(name) for name in regions]
+    return str(regions) if type(regions) is int else regions
 
 
 def _names(regions: str | list[str]) -> list[str]:
@@ -315,19 +326,22 @@ def _explain(error: ValidationError, prefix: str) -> Iterator[str]:
 
 def _needed(error: ValidationError) -> str:
     value: Any = error.validator_value
+    node: Any = error.schema
     names = {"null": "null (empty)", "array": "a list", "object": "keys and values"}
     names |= {"string": "text", "number": "a number", "integer": "a whole number"}
     names |= {"boolean": "true or false"}
     if error.validator == "type":
         return " or ".join(names[t] for t in ([value] if isinstance(value, str) else value))
-    phrases = {
+    phrases: dict[str, Callable[[], str]] = {
         "enum": lambda: "one of " + ", ".join(_show(v) for v in value),
         "minimum": lambda: f"at least {value}",
         "maximum": lambda: f"at most {value}",
         "exclusiveMinimum": lambda: f"more than {value}",
         "minItems": lambda: f"at least {value} values",
         "maxItems": lambda: f"at most {value} values",
-        "pattern": lambda: f"text of the form {value}",
+        "pattern": lambda: str(node["form"]),  # in words, beside each pattern of the schemas
+        "uniqueItems": lambda: "each value once",
+        "minLength": lambda: "text that is not empty",
         "minProperties": lambda: f"at least {value} entry",
     }
     known = phrases.get(str(error.validator))
