@@ -20,7 +20,8 @@ from rockglacier.errors import (
 from rockglacier.grid import Grid
 from rockglacier.readers.assemble import REJECTED_COLUMNS, assemble
 from rockglacier.readers.catalogue import open_stack
-from rockglacier.readers.stack import Stack
+from rockglacier.readers.plausible import PhaseCheck
+from rockglacier.readers.stack import FlawedPair, Stack
 
 OPTIONS = {
     "unwrapped": "{reference}-{secondary}_unw.tif",
@@ -323,6 +324,16 @@ def test_wrapped_phase(
     formats.write_tif(folder / f"{FIRST}_unw.tif", phase, grid)  # the same, unwrapped
     _, rejected = assemble(opened(folder), grid, tmp_path / "out.zarr")
     assert rejected.empty
+
+
+def test_few_wide_fringes_are_seen_in_bands() -> None:
+    """Eight fringes across 5000 columns, read in four bands."""
+    phase = wrap(2 * np.pi * 8 * np.indices((400, 5000))[1] / 5000)
+    check_of = PhaseCheck()
+    for band in np.split(phase, 4):
+        check_of.add(band)
+    with pytest.raises(FlawedPair, match="wrapped phase"):
+        check_of.require("wide")
 
 
 def unwrapped_lines(phase: np.ndarray) -> np.ndarray:

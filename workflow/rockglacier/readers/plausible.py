@@ -20,7 +20,7 @@ WRAPPED_SLACK_RAD = 1e-3  # pi in single precision, and a little more
 FILLED = 0.95  # of -pi to pi
 NEARLY_A_CYCLE, CLEARLY_LESS = 1.8 * math.pi, 1.6 * math.pi
 # ASSUME: unwrapped phase within one cycle has no more neighbours than that nearly a cycle apart.
-SHARE_OF_JUMPS = 1e-3
+SHARE_OF_JUMPS = 2e-4  # four edges of fringes across 10 000 columns
 LINES = 200  # rows, and columns, along which neighbours are compared
 
 
