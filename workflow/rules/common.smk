@@ -121,6 +121,12 @@ def source_state(wildcards):
     return state(paths, apart(wildcards.region))
 
 
+def delays_state(wildcards):
+    """The same of the region's zenith delays."""
+    folder = REGIONS[wildcards.region]["corrections"]["delays"]
+    return state((Path(folder),), apart(wildcards.region)) if folder else None
+
+
 @cache
 def track_gb(region, track):
     """Gigabytes of the track's source; of float32 phase and coherence where it is simulated."""
