@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rockglacier import ambiguity, correction, io, logs, provenance, reference
+from rockglacier import ambiguity, bands, correction, io, logs, provenance, reference
 from rockglacier.atmosphere import ZenithDelays
 from rockglacier.errors import NetworkError
 from rockglacier.grid import Grid
@@ -24,6 +24,22 @@ def date_baselines(pairs, wanted):
         if wanted is True:
             raise
         return None
+
+
+def own_rates(displacement, grid, rows):
+    """Rates against surroundings that do not move themselves, of a series without pairs."""
+    every = bands.cut(grid.height, rows, ambiguity.margin_rows(grid.spacing_m))
+
+    def rates(still):
+        def of_band(band):
+            wide = displacement.isel(y=band.wide).load()
+            ground = None if still is None else still.isel(y=band.wide)
+            local = ambiguity.local_rates(wide, spacing_m=grid.spacing_m, stable_ground=ground)
+            return local.isel(y=band.crop)
+
+        return bands.work(of_band, every, threads=1)
+
+    return rates(~ambiguity.moving(rates(None)))
 
 
 if __name__ == "__main__":
@@ -47,9 +63,13 @@ if __name__ == "__main__":
         reference.polygons(path, grid) if path else None
         for path in (snakemake.input.stable_ground, snakemake.input.moving_areas)
     )
-    if snakemake.input.cycles and known is None:
-        rates = io.open_dataset(snakemake.input.cycles, rows=rows)
-        found = ambiguity.moving(rates[["local_rate", "local_rate_error"]].compute())
+    if known is None:
+        if snakemake.input.cycles:
+            rates = io.open_dataset(snakemake.input.cycles, rows=rows)
+            rates = rates[["local_rate", "local_rate_error"]].compute()
+        else:
+            rates = own_rates(series["displacement"], grid, rows)
+        found = ambiguity.moving(rates)
         moving = found if moving is None else moving | found
     if "temporal_coherence" in series:
         quality = series["temporal_coherence"].compute()

@@ -38,6 +38,7 @@ if __name__ == "__main__":
             wavelength_m=pairs.attrs["wavelength_m"],
             looks=looks,
             spacing_m=grid.spacing_m,
+            steps=snakemake.params.steps,
             stable_ground=xr.ones_like(stack["phase"][0], dtype=bool) if still is None else still,
         )
         return stack, product, resolved

@@ -76,6 +76,7 @@ if __name__ == "__main__":
     if snakemake.params.stable_ground or snakemake.params.local_reference:
         # Ground that is merely assumed stable may move as a whole; its scatter is no error then.
         result = velocity.with_scene_scatter(result, stable)
+    velocity.warn_of_motion(result, stable)
     quality = series[[name for name in QUALITY if name in series]].load()
     if pairs:
         cycles = xr.open_zarr(snakemake.input.pairs[2], consolidated=False, chunks=None)

@@ -17,7 +17,6 @@ if __name__ == "__main__":
         cycles[["closure_count", "closure_count_before"]].compute(),
         snakemake.output.closure,
         grid=grid,
-        height=io.read_raster(snakemake.input.dem)["elevation"],
         title=title,
         provenance=made,
     )

@@ -29,10 +29,23 @@ if __name__ == "__main__":
     figures.plot_velocity(
         velocity,
         snakemake.output.velocity,
-        stable_ground=series["stable_ground"].compute() == 1,
+        stable_ground=series["stable_ground"].compute(),
         **ground,
         **common,
     )
-    figures.plot_series(series, velocity, snakemake.output.series, **ground, **common)
+    figures.plot_series(
+        series,
+        velocity,
+        snakemake.output.series,
+        terms=snakemake.params.terms,
+        steps=snakemake.params.steps,
+        **ground,
+        **common,
+    )
     corrections = json.loads(Path(snakemake.input.corrections).read_text())
-    figures.plot_corrections(corrections["corrections"], snakemake.output.corrections, **common)
+    figures.plot_corrections(
+        corrections["corrections"],
+        snakemake.output.corrections,
+        assumption=corrections["assumption"],
+        **common,
+    )

@@ -80,6 +80,32 @@ def test_resolved_gradients_are_left_alone() -> None:
     assert np.mean(cycles.values[:, :, 25:45] != 0) < 0.03
 
 
+@pytest.mark.parametrize("kind", ["surge", "step", "step in winter"])
+def test_a_rate_that_changes_does_not_mislead(kind: str) -> None:
+    phase, _ = season_stack(0.0)
+    rng = np.random.default_rng(4)
+    first, second = (phase[end].values for end in ("reference", "secondary"))
+    dates = np.unique([first, second])
+    since = (dates - dates[0]) / np.timedelta64(1, "D")
+    path = 0.15 * since / 365.25
+    step = {"surge": None, "step": dates[13], "step in winter": dates[9]}[kind]
+    if step is None:
+        path += 0.08 / (1.0 + np.exp(-(since - 410.0) / 8.0))  # a surge of two fringes and more
+    else:
+        path += 0.03 * (dates >= step)
+    a, b = (np.searchsorted(dates, end) for end in (first, second))
+    lobe = np.exp(-((((np.arange(70) - 35) / 12.0) ** 2) ** 2))  # wide: the unwrapper follows
+    motion = (path[b] - path[a])[:, None, None] * lobe + np.zeros(phase.shape)
+    seen = phase.copy(data=motion / SCALE + 0.15 * rng.normal(size=phase.shape))
+    steps = [] if step is None else [str(step)[:10]]
+    cycles = ambiguity.resolve(seen, worth(phase), steps=steps, **OPTIONS)["cycles"].values
+    days = (second - first) / np.timedelta64(1, "D")
+    assert np.mean(cycles[days < 40] != 0) < 0.001
+    if step is not None:
+        crossing = (first < step) & (second >= step) & (days > 300)
+        assert np.mean(cycles[crossing] != 0) < 0.001
+
+
 @pytest.mark.parametrize("rows", [7, 26, 31])
 def test_bands_with_their_margin_equal_the_whole(rows: int) -> None:
     phase, _ = season_stack(0.2)
@@ -103,6 +129,28 @@ def test_the_moving_ground_is_found_without_being_told() -> None:
     assert moving[:20].mean() < 0.01
     rate = resolved["local_rate"].values[TONGUE[1:]]
     assert np.median(rate) == pytest.approx(0.1, rel=0.03)
+
+
+def test_a_series_without_pairs_tells_what_moves() -> None:
+    rng = np.random.default_rng(8)
+    dates = np.datetime64("2019-01-05", "ns") + np.arange(20) * np.timedelta64(24, "D")
+    years = np.arange(20) * 24 / 365.25
+    seen = 0.02 * years[:, None, None] + 0.01 * rng.normal(size=(20, 1, 1)) + np.zeros((20, 60, 70))
+    seen[TONGUE] += 0.05 * years[:, None, None]
+    seen += 0.002 * rng.normal(size=seen.shape)
+    seen[3:9, 5:9, 5:60] = np.nan
+    seen[2:, 50, 50] = np.nan
+    series = xr.DataArray(seen, dims=("date", "y", "x"), coords={"date": dates})
+    series.attrs["units"] = "m"
+    rates = ambiguity.local_rates(series, spacing_m=SPACING)
+    still = ~ambiguity.moving(rates)
+    rates = ambiguity.local_rates(series, spacing_m=SPACING, stable_ground=still)
+    moving = ambiguity.moving(rates).values
+    assert moving[TONGUE[1:]].all() and moving[:20].mean() < 0.01
+    assert np.median(rates["local_rate"].values[TONGUE[1:]]) == pytest.approx(0.05, rel=0.02)
+    z = (rates["local_rate"] / rates["local_rate_error"]).values[:20]
+    assert np.nanstd(z) == pytest.approx(1.0, abs=0.15)
+    assert np.isnan(rates["local_rate"].values[50, 50])
 
 
 def test_coherence_tells_fast_debris_from_slow() -> None:

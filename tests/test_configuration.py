@@ -110,6 +110,8 @@ def test_the_shipped_regions_are_valid(data_folder, monkeypatch):
         ("reference: {window_pixels: 4}", "window_pixels is 4; it must be odd"),
         ("corrections: {ring_m: [900, 100]}", "ring_m is .* the first must be below"),
         ("dem: no/such.tif", r"dem is 'no/such.tif', but .*no/such.tif does not exist"),
+        ("velocity: {terms: [annual, annual]}", r"terms is .*; needed: each value once \[choice\]"),
+        ("velocity: {steps: [June]}", "steps.0 is 'June'; needed: a date YYYY-MM-DD"),
         ("name: Etna again", "'name' occurs twice"),
         ("area: [7, 45, 8", "is not valid YAML"),
     ],
@@ -130,13 +132,40 @@ def test_a_mistake_is_named_with_its_cure(config, tmp_path, text, message):
         ("path: stack/ifgramStack.h5", "paht: stack", "tracks.t1.paht is unknown; .* 'path'"),
         ("path: stack/ifgramStack.h5", "path: nowhere", "tracks.t1.path is 'nowhere', but"),
         ("name: Etna ", "title: Etna ", "name is missing"),
-        ("  t1:", "  track one:", "track one"),
+        ("  t1:", "  track one:", "'track one'; needed: a name of letters, digits, _ and -"),
+        (
+            "source: mintpy",
+            "source: geotiff\n    phase_sign: 1\n    unwrapped: '{date}.tif'",
+            r"unwrapped is '{date}.tif'; needed: text that holds {reference} and {secondary} \[",
+        ),
     ],
 )
 def test_a_mistake_in_a_track_is_named_with_its_cure(config, tmp_path, old, new, message):
     write(tmp_path, "etna", ETNA.replace(old, new))
     with pytest.raises(ConfigurationError, match=message):
         load(config, CONFIG)
+
+
+@pytest.mark.parametrize("regions", ["etna, mount fuji", ["mount fuji"], "mount fuji", "../etna"])
+def test_a_region_with_a_name_that_no_folder_can_have_is_refused(config, tmp_path, regions):
+    write(tmp_path, "mount fuji", ETNA)
+    needed = r"regions\.\d is '.*'; needed: a name of letters, digits, _ and -\."
+    with pytest.raises(ConfigurationError, match=needed):
+        load(config | {"regions": regions}, CONFIG)
+
+
+@pytest.mark.parametrize("regions", [2020, "2020", [2020], ["2020"], "etna,2020"])
+def test_names_of_digits_are_names(config, tmp_path, regions):
+    """YAML and the command line make numbers of them."""
+    write(tmp_path, "2020", ETNA.replace("t1:", "005:").replace("Etna", "Etna in 2020"))
+    found = load(config | {"regions": regions}, CONFIG)["2020"]
+    assert found["name"] == "Etna in 2020" and list(found["tracks"]) == ["005"]
+
+
+@pytest.mark.parametrize("regions", ["", " , ", []])
+def test_no_region_at_all_is_refused(config, regions):
+    with pytest.raises(ConfigurationError, match="regions is "):
+        load(config | {"regions": regions}, CONFIG)
 
 
 def test_an_unknown_region_names_the_nearest(config):

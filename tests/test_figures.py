@@ -15,7 +15,9 @@ from rockglacier import figures
 from rockglacier.conventions import DATE, MAP, Reason
 from rockglacier.errors import UnitsError
 from rockglacier.grid import Grid
+from rockglacier.io import open_dataset, write_dataset
 from rockglacier.provenance import record
+from rockglacier.reference import stable_ground
 
 GEOGRAPHIC = Grid("EPSG:4326", 10.70, 60.05, 0.002, 0.001, 40, 50)
 
@@ -136,7 +138,8 @@ def _draw_all(grid: Grid, folder, **options):
     figures.plot_network(pairs.drop(columns="perpendicular_baseline_m"), path["arcs"], **options)
     figures.plot_velocity(
         velocity, path["velocity"], grid=grid, height=height, reference=middle,
-        stable_ground=_map(grid, 1, "1") > 0, title="Region", **options,
+        stable_ground=_map(grid, 1, "1").assign_attrs(assumption="none given"), title="Region",
+        **options,
     )  # fmt: skip
     figures.plot_series(
         _series(grid, velocity), velocity, path["series"], grid=grid, reference=middle, **options
@@ -170,7 +173,7 @@ def test_pdf_where_the_path_says_so(grid, tmp_path):
     cycles = xr.Dataset({k: _map(grid, 1, "1") for k in ("closure_count", "closure_count_before")})
     for folder in "ab":
         path = tmp_path / folder / "closure.pdf"
-        figures.plot_closure(cycles, path, grid=grid, height=_height(grid))
+        figures.plot_closure(cycles, path, grid=grid)
     content = path.read_bytes()
     assert content.startswith(b"%PDF")
     assert content == (tmp_path / "a" / "closure.pdf").read_bytes()
@@ -254,6 +257,79 @@ def test_not_observed_does_not_look_like_rest(grid, tmp_path):
         assert rest.mean() - unseen.max() > 20.0
 
 
+def _drawn_at(page, figure, axes, across, up):
+    """Pixels of the image ``page`` in a window of ``axes``: shares of its width and height."""
+    box = axes.get_window_extent()
+    rows, columns = page.shape[:2]
+    scale = columns / figure.bbox.width
+    x = [round(scale * (box.x0 + f * box.width)) for f in across]
+    y = [round(rows - scale * (box.y0 + f * box.height)) for f in reversed(up)]
+    return page[slice(*y), slice(*x)].reshape(-1, 3)
+
+
+def _page(path):
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"), float)
+
+
+def test_colours_on_a_slope_are_those_of_the_colour_bar(grid, tmp_path, drawn):
+    """Draw uniform fields over relief; each map must be of the colour its bar shows for them."""
+    velocity = _velocity(grid, np.full(grid.shape, 0.04))
+    velocity["velocity"][:2] = 0.06  # so that the limits lie above the fields
+    velocity["velocity_error"][:2] = 0.006
+    velocity["temporal_coherence"][:] = 0.7
+    velocity["closure_count"][:] = 2
+    velocity["closure_count"][0, 0] = 4
+    downslope = _downslope(grid)
+    for name, value in (("velocity", 0.05), ("velocity_error", 0.01), ("sensitivity", -0.6)):
+        downslope[name][:] = value
+    downslope["velocity_error"][:2] = 0.02
+    height = _map(grid, 3.0 * _height(grid).values, "m")
+    figures.plot_velocity(velocity, tmp_path / "v.png", grid=grid, height=height)
+    figures.plot_downslope(downslope, tmp_path / "d.png", grid=grid, height=height)
+    figures.plot_series(
+        _series(grid, velocity), velocity, tmp_path / "s.png", grid=grid, height=height,
+        points={"edge": (float(grid.x[0]), float(grid.y[0]))},
+    )  # fmt: skip
+    fields = ((40.0, 4.0, 0.7, 2.0), (5.0, 1.0, -0.6), (40.0,))
+    for figure, name, values in zip(drawn, "vds", fields, strict=True):
+        page = _page(tmp_path / f"{name}.png")
+        for axes, value in zip(figure.axes, values, strict=False):
+            bar = axes.child_axes[0]
+            seen = _drawn_at(page, figure, axes, (0.2, 0.8), (0.3, 0.7))
+            low, high = bar.get_ylim()
+            norm = bar._colorbar.norm
+            assert low < value < high
+            share = (value - low) / (high - low)
+            if hasattr(norm, "boundaries"):  # each class is as long as the next
+                share = (np.searchsorted(norm.boundaries, value) - 0.5) / (norm.N - 1)
+            told = _drawn_at(page, figure, bar, (0.4, 0.6), (share - 0.003, share + 0.003))
+            np.testing.assert_allclose(seen.mean(axis=0), told.mean(axis=0), atol=3.0)
+            assert seen.std(axis=0).max() < 1.0
+    plain = _drawn_at(_page(tmp_path / "v.png"), drawn[0], drawn[0].axes[4], (0.2, 0.8), (0.3, 0.7))
+    np.testing.assert_allclose(plain, 0.97 * 255.0, atol=1.0)  # "observed" as in the legend
+
+
+def test_relief_shows_behind_the_velocity_only_and_only_where_nothing_was_observed(
+    grid, tmp_path, drawn
+):
+    x = np.arange(grid.width)
+    ridge = _map(grid, 2000.0 - 30.0 * np.abs(x - grid.width // 2), "m")
+    downslope = _downslope(grid)
+    for name in ("velocity", "velocity_error", "sensitivity"):
+        downslope[name][:] = np.nan
+    figures.plot_downslope(downslope, tmp_path / "d.png", grid=grid, height=ridge)
+    page = _page(tmp_path / "d.png")
+    for axes, relief in zip(drawn[0].axes[:3], (True, False, False), strict=True):
+        west, east = (
+            _drawn_at(page, drawn[0], axes, across, (0.3, 0.7)).mean()
+            for across in ((0.15, 0.45), (0.55, 0.85))
+        )
+        assert (west - east > 30.0) if relief else abs(west - east) < 3.0
+
+
 def test_geographic_maps_keep_their_proportions(grid, tmp_path, drawn):
     # 0.002 deg of longitude at 60 N are as long as 0.001 deg of latitude: pixels are square.
     figures.plot_closure(
@@ -329,13 +405,115 @@ def test_series_states_the_rate_and_its_interval(grid, tmp_path, drawn):
     assert "reference: zero by definition" in titles
 
 
+DAY = np.timedelta64(1, "D")
+EPOCH = np.datetime64("2019-02-01", "ns")
+
+
+def _motion(after):
+    """Displacement (m) some time ``after`` the epoch, and its velocity (m/yr) at day 600.
+
+    Creep that quickens, seasons, a slide of 30 mm on day 500; the calendar's year, as it falls.
+    """
+    years = after / DAY / 365.25
+    season = 2.0 * np.pi * (years + 31.0 / 365.25)
+    d = 0.05 * years + 0.01 * years**2 + 0.012 * np.sin(season + 0.7) + 0.004 * np.cos(2 * season)
+    return d + 0.03 * (after >= 500 * DAY), 0.05 + 0.02 * 600 / 365.25
+
+
+@pytest.mark.parametrize("noise_m", [0.0, 0.003])
+def test_series_is_drawn_with_the_model_that_was_fitted(grid, tmp_path, drawn, noise_m):
+    """Motion by formula, dates missing; the curve must follow it between dates and at the step."""
+    after = np.arange(0, 1201, 12) * DAY  # the mean is day 600
+    truth, rate = _motion(after)
+    velocity = _velocity(grid, np.full(grid.shape, rate))
+    series = truth + np.random.default_rng(7).normal(0.0, noise_m, after.size)
+    series[[3, 40, 41, 42, 77]] = np.nan
+    values = np.broadcast_to(series[:, None, None], (after.size, *grid.shape))
+    displacement = xr.DataArray(
+        values, dims=(DATE, *MAP), coords={DATE: EPOCH + after, **grid.coords},
+        attrs={"units": "m"},
+    ).to_dataset(name="displacement")  # fmt: skip
+    step = str((EPOCH + 500 * DAY).astype("datetime64[D]"))
+    figures.plot_series(
+        displacement, velocity, tmp_path / "s.png", grid=grid,
+        terms=["annual", "semiannual", "acceleration"], steps=[step],
+    )  # fmt: skip
+    axes = drawn[0].axes[1]
+    curve = axes.lines[1]
+    at = curve.get_xdata(orig=True) - EPOCH
+    drawn_mm, true_mm = curve.get_ydata(), 1000.0 * _motion(at)[0]
+    assert at.size > 500
+    np.testing.assert_allclose(drawn_mm, true_mm, atol=1e-6 + 1.2e3 * noise_m)
+    here = int(np.flatnonzero(at == 500 * DAY)[0])
+    jump = drawn_mm[here] - drawn_mm[here - 1]
+    assert jump == pytest.approx(30.0, abs=1e-5 + 1e3 * noise_m)
+    ends = axes.collections[0].get_paths()[0].vertices[:, 1]
+    half = 0.5 * (ends.max() - drawn_mm.max() + drawn_mm.min() - ends.min())
+    assert half == pytest.approx(1960.0 * noise_m, rel=0.15, abs=1e-4)
+    assert axes.get_title("left").startswith("fastest: 82.9 ± 7.8 mm/yr (95 %)")
+    told = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    assert "fitted velocity, annual, semiannual, acceleration, 1 step" in told
+
+
+def test_ground_that_is_merely_assumed_stable_is_called_so(grid, tmp_path, drawn):
+    """From the mask that corrections use, by way of the file, to the words in the figures."""
+    velocity = _velocity(grid)
+    known = _map(grid, 1, "1") > 0
+    for folder, given in (("assumed", None), ("known", known)):
+        mask = stable_ground(velocity["temporal_coherence"], known=given, min_quality=0.0)
+        path = tmp_path / folder / "displacement.zarr"
+        write_dataset(mask.astype("uint8").to_dataset(), path, grid=grid)
+        mask = open_dataset(path, rows=10)["stable_ground"].compute()
+        figures.plot_velocity(velocity, tmp_path / "v.png", grid=grid, stable_ground=mask)
+    told = [figure.axes[-1].get_title("left") for figure in drawn]
+    assert told[0].startswith("Assumed stable ground: 1\u202f073 pixels\n")
+    assert told[1].startswith("Stable ground: 1\u202f073 pixels\n")
+    for assumption, name in (
+        ("nothing was given", "assumed stable ground"),
+        (None, "stable ground"),
+    ):
+        figures.plot_corrections(CORRECTIONS, tmp_path / "c.png", assumption=assumption)
+        assert drawn[-1].axes[0].get_xlabel() == f"Variance over {name} removed (%)"
+
+
+def test_stable_ground_that_moves_is_said_to(grid, tmp_path, drawn):
+    """Rates that scatter by 20 mm/yr, stated to be good to 4, then to 18."""
+    velocity = _velocity(grid)
+    stable = _map(grid, 1, "1")
+    figures.plot_velocity(velocity, tmp_path / "v.png", grid=grid, stable_ground=stable)
+    figures.plot_velocity(velocity, tmp_path / "v.png", grid=grid)
+    velocity["velocity_error"][:] = 0.018
+    figures.plot_velocity(velocity, tmp_path / "v.png", grid=grid, stable_ground=stable)
+    told = [figure.axes[-1].get_title("left") for figure in drawn]
+    assert told[0].endswith("mm/yr\nmoves or is noisy: stated error 4")
+    assert all("noisy" not in text for text in told[1:])
+
+
 def test_correction_that_adds_variance_shows_as_negative(tmp_path, drawn):
     figures.plot_corrections(CORRECTIONS, tmp_path / "c.png")
     widths = sorted(bar.get_width() for bar in drawn[0].axes[0].patches)
     np.testing.assert_allclose(widths, [-100 * 0.2 / 1.2, 52.0], rtol=1e-6)
     unknown = {"ramp": {"variance_before_m2": None, "variance_after_m2": None, "applied": True}}
     figures.plot_corrections(unknown, tmp_path / "u.png")
-    assert drawn[1].axes[0].texts[0].get_text().startswith("unknown")
+    assert drawn[1].axes[0].texts[0].get_text() == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("before_mm", "after_mm", "text"),
+    [
+        (0.60, 0.579, "6.9 %  (0.600 to 0.579 mm)"),
+        (7.4108, 7.3785, "0.87 %  (7.411 to 7.378 mm)"),
+        (30.0, 12.0, "84 %  (30.0 to 12.0 mm)"),
+        (5.1, 5.31, "\u22128.4 %  (5.10 to 5.31 mm)"),
+        (2.0, 2.0, "0.0 %  (2.0 to 2.0 mm)"),
+        (2.0, 0.0, "100 %  (2.0 to 0.0 mm)"),
+    ],
+)
+def test_a_small_gain_can_be_read_from_the_numbers(tmp_path, drawn, before_mm, after_mm, text):
+    before, after = (1e-6 * value**2 for value in (before_mm, after_mm))
+    entry = {"variance_before_m2": before, "variance_after_m2": after, "applied": True}
+    figures.plot_corrections({"height": entry}, tmp_path / "c.png")
+    assert drawn[0].axes[0].texts[0].get_text() == text
 
 
 def test_a_region_without_any_observation_still_has_figures(grid, tmp_path):

@@ -20,7 +20,8 @@ from rockglacier.errors import (
 from rockglacier.grid import Grid
 from rockglacier.readers.assemble import REJECTED_COLUMNS, assemble
 from rockglacier.readers.catalogue import open_stack
-from rockglacier.readers.stack import Stack
+from rockglacier.readers.plausible import PhaseCheck
+from rockglacier.readers.stack import FlawedPair, Stack
 
 OPTIONS = {
     "unwrapped": "{reference}-{secondary}_unw.tif",
@@ -73,14 +74,16 @@ def check(folder: Path, out: Path, grid: Grid, *, reason: str, pair: str, says: 
     assert stays_clean(stopped)
 
 
-@pytest.mark.parametrize("size", [100, 2000])
-def test_truncated_tiff(folder: Path, scene: Scene, tmp_path: Path, size: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "says"), [(100, "a whole raster"), (2000, "pixels that are cut off or damaged (")]
+)
+def test_truncated_tiff(folder: Path, scene: Scene, tmp_path: Path, size: int, says: str) -> None:
     file = folder / f"{FIRST}_unw.tif"
     file.write_bytes(file.read_bytes()[:size])
-    check(
-        folder, tmp_path / "out.zarr", scene.grid,
-        reason="unreadable", pair="20200601_20200613", says="a whole raster",
-    )  # fmt: skip
+    out = tmp_path / "out.zarr"
+    check(folder, out, scene.grid, reason="unreadable", pair="20200601_20200613", says=says)
+    _, rejected = assemble(opened(folder), scene.grid, out)
+    assert "previous exception" not in rejected.found[0] and not rejected.found[0].endswith(".")
 
 
 def test_truncated_coherence(folder: Path, scene: Scene, tmp_path: Path) -> None:
@@ -220,6 +223,144 @@ def test_all_fill_pair(folder: Path, scene: Scene, tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_undeclared_nodata(
+    folder: Path, scene: Scene, tmp_path: Path, caplog: pytest.LogCaptureFixture, sign: int
+) -> None:
+    """-9999 in six columns, and no tag that says what it is."""
+    file = folder / f"{FIRST}_unw.tif"
+    values = scene.phase((0, 1))
+    truth = values.copy()
+    values[:, :6], truth[:, :6] = -9999.0, np.nan
+    formats.write_tif(file, values, scene.grid)
+    stack = open_stack("geotiff", folder, **OPTIONS, phase_sign=sign)
+    pairs, rejected = assemble(stack, scene.grid, tmp_path / "out.zarr", threads=2)
+    assert rejected.empty and len(pairs) == 5
+    np.testing.assert_array_equal(io.open_dataset(tmp_path / "out.zarr").phase[0], sign * truth)
+    assert pairs.valid_share[0] == pytest.approx(31 / 37)
+    said = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert len(said) == 1 and str(file) in said[0]
+    assert f"{6 * scene.shape[0]} samples of phase beyond 1000 rad" in said[0]
+
+
+def test_nothing_but_undeclared_nodata(folder: Path, scene: Scene, tmp_path: Path) -> None:
+    formats.write_tif(
+        folder / f"{FIRST}_unw.tif", np.full(scene.shape, -9999.0, np.float32), scene.grid
+    )
+    check(
+        folder, tmp_path / "out.zarr", scene.grid,
+        reason="no valid phase", pair="20200601_20200613", says="samples of phase beyond 1000 rad",
+    )  # fmt: skip
+
+
+def test_undeclared_nodata_of_another_format(grid: Grid, tmp_path: Path) -> None:
+    scene = Scene(grid)
+    phases = [scene.phase(p) for p in scene.pairs]
+    phases[1][3:5] = 1e20
+    file = formats.write_mintpy(tmp_path, scene, phases=phases)
+    pairs, _ = assemble(open_stack("mintpy", file), grid, tmp_path / "out.zarr")
+    product = io.open_dataset(tmp_path / "out.zarr")
+    # MintPy's pairs come in the order of their dates: the stack's second is the third of them.
+    k = int(np.flatnonzero(pairs.path == f"{file}[1]")[0])
+    assert (
+        product.phase[k, 3:5].isnull().all()
+        and product.phase.notnull().sum() == (5 * grid.height - 2) * grid.width
+    )
+
+
+@pytest.mark.parametrize("value", [0.0, -2.5])
+def test_constant_phase(folder: Path, scene: Scene, tmp_path: Path, value: float) -> None:
+    constant = np.full(scene.shape, value, np.float32)
+    formats.write_tif(folder / f"{FIRST}_unw.tif", constant, scene.grid)
+    check(
+        folder, tmp_path / "out.zarr", scene.grid,
+        reason="constant phase", pair="20200601_20200613", says=f"{value:g} rad at each of 1073",
+    )  # fmt: skip
+
+
+def test_coherence_zero_everywhere(folder: Path, scene: Scene, tmp_path: Path) -> None:
+    formats.write_tif(folder / f"{FIRST}_cc.tif", np.zeros(scene.shape, np.float32), scene.grid)
+    check(
+        folder, tmp_path / "out.zarr", scene.grid,
+        reason="coherence zero everywhere", pair="20200601_20200613", says="no coherence above 0",
+    )  # fmt: skip
+
+
+def wrap(phase: np.ndarray) -> np.ndarray:
+    """``phase`` as an interferogram shows it, before it is unwrapped."""
+    return np.angle(np.exp(1j * phase.astype(np.float64))).astype(np.float32)
+
+
+def bowl(shape: tuple[int, int], cycles: float) -> np.ndarray:
+    """A smooth depression of ``cycles`` fringes (rad)."""
+    y, x = np.indices(shape)
+    place = ((y - shape[0] / 2) / shape[0]) ** 2 + ((x - shape[1] / 2) / shape[1]) ** 2
+    return 2 * np.pi * cycles * np.exp(-6 * place)
+
+
+FRINGES = {
+    "seven in x": lambda s: 2 * np.pi * 7 * np.indices(s)[1] / s[1],
+    "one in y": lambda s: 2 * np.pi * np.indices(s)[0] / s[0] + 1.0,
+    "a bowl": lambda s: bowl(s, 3.0),
+}
+
+
+@pytest.mark.parametrize("noise_rad", [0.0, 0.15, 0.5])
+@pytest.mark.parametrize("fringes", FRINGES)
+@pytest.mark.parametrize("size", [(120, 150), (400, 500)])
+def test_wrapped_phase(
+    tmp_path: Path, fringes: str, noise_rad: float, size: tuple[int, int]
+) -> None:
+    grid = Grid("EPSG:32632", 640000.0, 5200000.0, 40.0, 40.0, size[1], size[0])
+    scene = Scene(grid)
+    folder = formats.write_geotiffs(tmp_path / "in", scene)
+    noise = noise_rad * np.random.default_rng(3).standard_normal(size)
+    phase = (FRINGES[fringes](size) + noise).astype(np.float32)
+    formats.write_tif(folder / f"{FIRST}_unw.tif", wrap(phase), grid)
+    check(
+        folder, tmp_path / "out.zarr", grid,
+        reason="wrapped phase", pair="20200601_20200613", says="jump by nearly a whole cycle",
+    )  # fmt: skip
+    formats.write_tif(folder / f"{FIRST}_unw.tif", phase, grid)  # the same, unwrapped
+    _, rejected = assemble(opened(folder), grid, tmp_path / "out.zarr")
+    assert rejected.empty
+
+
+def test_few_wide_fringes_are_seen_in_bands() -> None:
+    """Eight fringes across 5000 columns, read in four bands."""
+    phase = wrap(2 * np.pi * 8 * np.indices((400, 5000))[1] / 5000)
+    check_of = PhaseCheck()
+    for band in np.split(phase, 4):
+        check_of.add(band)
+    with pytest.raises(FlawedPair, match="wrapped phase"):
+        check_of.require("wide")
+
+
+def unwrapped_lines(phase: np.ndarray) -> np.ndarray:
+    """``phase`` unwrapped along rows and columns, errors and all, as of a decorrelated pair."""
+    return np.unwrap(np.unwrap(phase, axis=1), axis=0).astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [(29, 37), (400, 500)])
+def test_unwrapped_phase_is_not_taken_for_wrapped(tmp_path: Path, size: tuple[int, int]) -> None:
+    """Within a cycle by chance or by its maker's choice, smooth, noisy, or nothing but noise."""
+    grid = Grid("EPSG:32632", 640000.0, 5200000.0, 40.0, 40.0, size[1], size[0])
+    rng = np.random.default_rng(5)
+    ramp = np.linspace(-0.999 * np.pi, 0.999 * np.pi, size[1]) + np.zeros(size)
+    noisy = np.clip(0.8 * ramp + 0.6 * rng.standard_normal(size), -np.pi, np.pi)
+    noise = rng.uniform(-np.pi, np.pi, size)
+    step = np.where(np.indices(size)[1] < size[1] // 2, -2.9, 2.9)  # an error of nearly a cycle
+    step = step + rng.uniform(-0.2, 0.2, size)
+    made = [ramp, noisy, noise, unwrapped_lines(noise), step - 0.5]
+    folder = formats.write_geotiffs(tmp_path / "in", Scene(grid))
+    for file, phase in zip(sorted(folder.glob("*_unw.tif")), made, strict=True):
+        formats.write_tif(file, phase.astype(np.float32), grid)
+        low = np.full(size, 0.2, np.float32)
+        formats.write_tif(file.with_name(file.name.replace("unw", "cc")), low, grid)
+    _, rejected = assemble(opened(folder), grid, tmp_path / "out.zarr")
+    assert "wrapped phase" not in list(rejected.reason)
+
+
 @pytest.mark.parametrize(("scale", "says"), [(255.0, "to 25"), (-1.0, "values from -0.9")])
 def test_coherence_outside_0_to_1(
     folder: Path, scene: Scene, tmp_path: Path, scale: float, says: str
@@ -284,7 +425,11 @@ def test_one_date(grid: Grid, tmp_path: Path) -> None:
 
 
 def test_nothing_within_the_period(folder: Path, scene: Scene, tmp_path: Path) -> None:
-    with pytest.raises(NetworkError, match="check path and period"):
+    says = (
+        "5 pairs were found, from 2020-06-01 to 2020-07-07, but all lie outside the period "
+        "2021-01-01 to any date"
+    )
+    with pytest.raises(NetworkError, match=says):
         assemble(opened(folder), scene.grid, tmp_path / "o.zarr", period=("2021-01-01", None))
 
 

@@ -234,6 +234,13 @@ def test_one_date(truth: np.ndarray, grid: Grid, tmp_path: Path) -> None:
     assert not (tmp_path / "out.zarr").exists()
 
 
+def test_nothing_within_the_period(truth: np.ndarray, grid: Grid, tmp_path: Path) -> None:
+    series = written("geotiff", tmp_path / "in", truth, grid)
+    says = "dates were found, from 2020-.* but all lie outside the period 2021-01-01 to any date;"
+    with pytest.raises(NetworkError, match=says):
+        assemble_displacement(series, grid, tmp_path / "out.zarr", period=("2021-01-01", None))
+
+
 def test_settings_that_contradict_the_files(truth: np.ndarray, grid: Grid, tmp_path: Path) -> None:
     tifs(tmp_path, truth, grid, 1.0)
     with pytest.raises(ConfigurationError, match="does not state its units"):

@@ -180,6 +180,9 @@ def test_bad_settings_are_named():
         choose(phase * np.nan, coherence, GRID)
 
 
+EMPTY = '{"type": "FeatureCollection", "features": []}'
+
+
 def test_polygons_of_another_crs_fall_where_they_belong(tmp_path):
     square = box(GRID.x[10] - 25, GRID.y[20] - 25, GRID.x[19] + 25, GRID.y[11] + 25)
     path = tmp_path / "stable.gpkg"
@@ -195,6 +198,25 @@ def test_polygons_of_another_crs_fall_where_they_belong(tmp_path):
         polygons(away, GRID)
     with pytest.raises(SceneError, match=r"absent\.gpkg"):
         polygons(tmp_path / "absent.gpkg", GRID)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("absent.gpkg", None, "does not exist; polygons in a GeoPackage"),
+        ("cut.gpkg", "SQLite format 3", "is no vector file that can be read; polygons in"),
+        ("cut.geojson", '{"type":', "is no vector file that can be read; polygons in"),
+        ("table.csv", "x,y\n1,2\n", "is a table without shapes; polygons in"),
+        ("empty.geojson", EMPTY, "holds no shape; at least one polygon"),
+    ],
+)
+def test_a_vector_file_of_no_use_is_named_in_plain_words(tmp_path, name, content, says):
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(SceneError, match=f"{name} {says}") as caught:
+        polygons(tmp_path / name, GRID)
+    message = str(caught.value)
+    assert ".;" not in message and "driver" not in message and message.endswith(".")
 
 
 def test_stable_ground_is_coherent_known_and_still():

@@ -151,6 +151,12 @@ def test_seasonal_motion_and_acceleration_are_recovered() -> None:
         assert 0.8 < float(z.std()) < 1.15, name
 
 
+def test_time_counts_from_the_mean_date_of_long_series_too() -> None:
+    when = np.datetime64("2015-01-01", "ns") + np.arange(400) * np.timedelta64(12, "D")
+    t = velocity.time_model(when, terms=["acceleration"])[:, 0].values
+    assert abs(t.mean()) < 1e-9 and t[-1] == pytest.approx(-t[0]) == pytest.approx(6.5544, abs=1e-3)
+
+
 def test_a_step_is_recovered_and_one_outside_the_series_refused() -> None:
     dates = 20
     when = network(dates)[2]
@@ -235,6 +241,27 @@ def test_lazy_equals_eager_for_awkward_chunks(rows: int) -> None:
         series.chunk(y=rows), product.chunk(y=rows), model, delay_variance=delay, **options
     )
     xr.testing.assert_identical(eager, lazy.compute())
+
+
+def test_a_stack_without_noise_is_exact() -> None:
+    dates = 14
+    first, second, when = network(dates)
+    truth = 0.1 * years(dates) * np.linspace(0, 1, 30).reshape(5, 6)
+    coords = {"reference": ("pair", when[first]), "secondary": ("pair", when[second])}
+    phase = xr.DataArray(
+        (truth[second] - truth[first]) / SCALE, dims=DIMS, coords=coords, attrs={"units": "rad"}
+    )
+    options = {"wavelength_m": WAVELENGTH, "looks": LOOKS}
+    product = xr.full_like(phase, 0.8)
+    inverted = inversion.invert(phase, product, **options)
+    series = inverted["displacement"]
+    model = velocity.time_model(series["date"].values)
+    options["variance_factor"] = float(inverted["variance_factor"].median())
+    everywhere = xr.ones_like(phase.isel(pair=0, drop=True), dtype=bool)
+    delay = velocity.delay_variance(series, product, model, sample=everywhere, **options)
+    found = velocity.estimate(series, product, model, delay_variance=delay, **options)
+    assert np.allclose(found["velocity"], 0.1 * np.linspace(0, 1, 30).reshape(5, 6), atol=1e-5)
+    assert np.all(found["velocity_error"] < 1e-3)
 
 
 def test_bad_input_is_named() -> None:

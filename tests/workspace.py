@@ -63,9 +63,9 @@ class Workspace:
             raise AssertionError("snakemake was expected to fail")
         return said
 
-    def planned(self, *options: str) -> dict[str, list[str]]:
+    def planned(self, *options: str, regions: str = "alpha,beta") -> dict[str, list[str]]:
         """What a run would do, by region: the messages of its jobs."""
-        text = self.run("--dry-run", *options)
+        text = self.run("--dry-run", *options, regions=regions)
         found: dict[str, list[str]] = {}
         for region, message in re.findall(r"Job \d+: (\w+)(?:/\w+)?: (.+)", text):
             found.setdefault(region, []).append(message)

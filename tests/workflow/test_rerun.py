@@ -1,6 +1,12 @@
 """What reruns is what changed."""
 
+import os
+
 import pytest
+from stack_formats import Scene, write_geotiffs
+from workspace import Workspace
+
+from rockglacier.grid import Grid
 
 AFTER_INVERSION = {
     *("inverting the network", "corrections", "velocity", "figures of the velocity"),
@@ -68,3 +74,67 @@ def test_a_downslope_parameter_leaves_the_tracks_alone(alpha):
     edit(alpha, "downslope: {min_sensitivity: 0.3}\n")
     planned = set(alpha.planned()["alpha"])
     assert planned == {"downslope velocity", "figure of the downslope velocity", "key figures"}
+
+
+AFTER_READING = {
+    *("the grid", "reading the stack", "the network", "inverting the network", "velocity"),
+    *("downslope velocity", "key figures"),
+}
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    """A region run through, on GeoTIFFs in sub-folders beside its own file and its products."""
+    made = Workspace(tmp_path_factory.mktemp("pairs"))
+    grid = Grid("EPSG:32632", 640000.0, 5200000.0, 40.0, 40.0, 37, 29)
+    write_geotiffs(made.folder / "2020" / "june", Scene(grid))
+    made.write("alpha", PAIRS)
+    made.run(regions="alpha")
+    return made
+
+
+PAIRS = """\
+name: Pairs in sub-folders
+tracks:
+  t1:
+    source: geotiff
+    path: .
+    unwrapped: "**/{reference}-{secondary}_unw.tif"
+    coherence: "**/{reference}-{secondary}_cc.tif"
+    wavelength_m: 0.0554658
+    phase_sign: 1
+"""
+
+
+def test_files_that_stay_rerun_nothing(pairs):
+    """Neither what Snakemake itself leaves there, nor a hidden file, nor the region's own file."""
+    (pairs.folder / "2020" / "june" / ".hidden").write_text("of no concern")
+    edit(pairs, "# a comment\n")
+    assert pairs.planned(regions="alpha") == {}
+
+
+def test_a_file_overwritten_in_place_reruns_the_reader(pairs):
+    """Same name and size: the folder's own time of change stays."""
+    file = next((pairs.folder / "2020" / "june").glob("*_unw.tif"))
+    before, status = pairs.folder.stat().st_mtime_ns, file.stat()
+    file.write_bytes(file.read_bytes())
+    try:
+        assert pairs.folder.stat().st_mtime_ns == before
+        planned = pairs.planned(regions="alpha")
+    finally:
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert set(planned["alpha"]) >= AFTER_READING
+    assert pairs.planned(regions="alpha") == {}
+
+
+def test_a_pair_added_in_a_sub_folder_reruns_the_reader(pairs):
+    scene = Scene(Grid("EPSG:32632", 640000.0, 5200000.0, 40.0, 40.0, 37, 29), pairs=((0, 3),))
+    folder = pairs.folder / "2020" / "june"
+    present = set(folder.iterdir())
+    write_geotiffs(folder, scene)
+    try:
+        planned = pairs.planned(regions="alpha")
+    finally:
+        for file in set(folder.iterdir()) - present:
+            file.unlink()
+    assert set(planned["alpha"]) >= AFTER_READING

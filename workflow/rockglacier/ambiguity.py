@@ -10,12 +10,14 @@ with span that moving debris shows beyond its surroundings.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numba
 import numpy as np
 import xarray as xr
 
 from rockglacier.conventions import (
+    DATE,
     MAP,
     PAIR,
     UNRESOLVED,
@@ -25,6 +27,7 @@ from rockglacier.conventions import (
     describe,
     metres_per_radian,
     require,
+    years_since,
 )
 from rockglacier.normal_equations import TILE
 from rockglacier.phase_noise import (
@@ -138,14 +141,49 @@ def _nearest(
 
 
 @numba.njit(nogil=True, cache=True)
+def _chain(
+    first: np.ndarray,
+    second: np.ndarray,
+    order: np.ndarray,
+    motion: np.ndarray,
+    place: np.ndarray,
+    island: np.ndarray,
+) -> None:
+    """Where each date lies (m) by the pairs of ``order``, taken one after the other.
+
+    Dates of one ``island`` are connected; only there do their places compare.
+    """
+    dates = place.size
+    for d in range(dates):
+        place[d] = 0.0
+        island[d] = d
+    for o in range(order.size):
+        y = motion[o]
+        if y != y:
+            continue
+        a, b = first[order[o]], second[order[o]]
+        if island[a] == island[b]:
+            continue
+        shift = place[a] + y - place[b]
+        gone = island[b]
+        for d in range(dates):
+            if island[d] == gone:
+                place[d] += shift
+                island[d] = island[a]
+
+
+@numba.njit(nogil=True, cache=True)
 def _sequence(
     local: np.ndarray,
     product: np.ndarray,
     table: np.ndarray,
     scale: float,
     years: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
     order: np.ndarray,
     shortest: int,
+    stepped: np.ndarray,
     cycles: np.ndarray,
     found: np.ndarray,
 ) -> None:
@@ -155,9 +193,14 @@ def _sequence(
     ``table`` of weights (1 / m^2) over it, ``scale`` in m/rad. ``cycles`` (pair, pixel) receives
     whole cycles of phase or UNRESOLVED, ``found`` (2, pixel) the rate (m/yr) and its error. The
     rate starts at the median of the shortest pairs; whatever lies beyond a quarter wavelength of
-    what is foretold, an error of unwrapping perhaps, does not count toward it.
+    what is foretold, an error of unwrapping perhaps, does not count toward it. ``first`` and
+    ``second``: each pair's dates; ``stepped``: whether it spans a known step, so that no mean rate
+    foretells it.
     """
     pairs, pixels = local.shape
+    dates = int(second.max()) + 1
+    place = np.empty(dates, np.float64)
+    island = np.empty(dates, np.int64)
     cycle = 2.0 * np.pi * scale
     quarter = 0.5 * abs(cycle)  # a quarter wavelength: half a cycle of two-way phase
     motion = np.empty((TILE, pairs), np.float64)
@@ -188,6 +231,11 @@ def _sequence(
             information = 0.0
             moment = 0.0
             error = 0.0
+            # Variance (m^2) that a chain of the shortest pairs gathers per year.
+            gathered = 0.0
+            for o in range(shortest):
+                if motion[p, o] == motion[p, o]:
+                    gathered += 1.0 / (weight[p, o] * years[order[o]]) / known
             start = 0
             while start < pairs:
                 # Pairs of about one span are judged together, by what shorter ones say.
@@ -212,26 +260,37 @@ def _sequence(
                     if not certain and away < LOCAL_DELAY_M:
                         beyond = False  # still ground, more likely than motion of whole cycles
                         nearest = shown
+                    _chain(first, second, order[:start], motion[p, :start], place, island)
                 added, turned = 0.0, 0.0
                 for o in range(start, end):
                     k = order[o]
                     y = motion[p, o]
                     if y != y:
                         continue
-                    if beyond and (abs(rate) + error) * years[k] > quarter:
-                        foretold = nearest * years[k]
-                        doubt = (RATE_CHANGE * abs(rate) + error) * years[k]
+                    foretold = nearest * years[k]
+                    doubt = (RATE_CHANGE * abs(rate) + error) * years[k]
+                    sure = certain
+                    chained = beyond and island[first[k]] == island[second[k]]
+                    if chained:
+                        # What shorter pairs saw between the same dates, whatever the rate did.
+                        foretold = place[second[k]] - place[first[k]]
+                        doubt = SIGNIFICANT * np.sqrt(gathered * years[k])
+                        sure = True
+                    distant = abs(foretold) + doubt if chained else (abs(rate) + error) * years[k]
+                    if beyond and distant > quarter and (chained or not stepped[k]):
                         followed = abs(y) > quarter and abs(y - foretold) <= max(doubt, quarter)
                         turns = np.round((foretold - y) / cycle)
                         if not followed:
                             # Within half a cycle of the surroundings although it should be beyond.
-                            doubtful = turns != 0 and not certain
+                            doubtful = turns != 0 and not sure
                             if doubt > quarter or abs(turns) > 100 or doubtful:
                                 cycles[k, p0 + p] = UNRESOLVED
+                                motion[p, o] = np.nan
                                 continue
                             cycles[k, p0 + p] = np.int8(turns)
                             y += turns * cycle
-                    if abs(y - nearest * years[k]) <= quarter:
+                            motion[p, o] = y
+                    if abs(y - foretold) <= quarter and not stepped[k]:
                         added += weight[p, o] * years[k] ** 2
                         turned += weight[p, o] * years[k] * y
                 information += added
@@ -249,6 +308,7 @@ def resolve(
     wavelength_m: float,
     looks: float | None,
     spacing_m: tuple[float, float],
+    steps: Sequence[str] = (),
     stable_ground: xr.DataArray | None = None,
 ) -> xr.Dataset:
     """Whole cycles that motion between narrow margins hides.
@@ -256,7 +316,8 @@ def resolve(
     At each pixel, relative to its surroundings (stable pixels 200 to 1000 m away), the pairs are
     taken from short to long, those of about one span together. Where the rate of the shorter ones
     is significant and foretells more than a quarter wavelength, while a pair's phase stays within
-    half a cycle of the surroundings, the pair is moved to the cycle in which its group comes
+    half a cycle of the surroundings, the pair is moved to the cycle that agrees with the shorter
+    pairs between its dates, or where these do not connect them, to the one in which its group comes
     nearest to that rate. If the rate's uncertainty (its error and 30 % seasonal change) exceeds a
     quarter wavelength, or what the phases show as they are is within four standard errors, the pair
     is UNRESOLVED: not usable there. Where the group shows no motion at all and the rate does not
@@ -272,6 +333,8 @@ def resolve(
         From :func:`rockglacier.phase_noise.coherence_product`.
     spacing_m
         Pixel size (y, x).
+    steps
+        Dates of known steps: no mean rate foretells the pairs across them.
     stable_ground
         (y, x), True on pixels that may serve as surroundings. Without it, those whose own rate
         relative to all others is not significant.
@@ -282,13 +345,18 @@ def resolve(
     ``local_rate_error`` (y, x; m/yr toward the satellite, relative to the surroundings).
     """
     require(phase, dims=(PAIR, Y, X), units="rad")
-    span = (phase["secondary"] - phase["reference"]) / np.timedelta64(1, "D")
-    days = np.asarray(span, dtype=np.float64)
+    reference, secondary = (phase[end].values for end in ("reference", "secondary"))
+    days = (secondary - reference) / np.timedelta64(1, "D")
+    known = np.unique([reference, secondary])
+    first, second = (np.searchsorted(known, end) for end in (reference, secondary))
+    stepped = np.zeros(days.size, bool)
+    for step in steps:
+        when = np.datetime64(step, "ns")
+        stepped |= (reference < when) & (secondary >= when)
     order = np.argsort(days, kind="stable")
     shortest = int((days <= SHORTEST_SPREAD * days.min()).sum())
     scale = metres_per_radian(wavelength_m)
-    dy, dx = spacing_m
-    inner, outer = ((max(1, round(r / dy)), max(1, round(r / dx))) for r in RING_M)
+    inner, outer = _rings(spacing_m)
 
     noise = 1.0 / weight_table(looks) if looks else np.full(TABLE_SIZE, UNKNOWN_VARIANCE)
     table = (1.0 / (noise * scale**2 + 2.0 * LOCAL_DELAY_M**2)).astype(np.float32)
@@ -309,25 +377,79 @@ def resolve(
             table,
             scale,
             days / YEAR_DAYS,
+            first,
+            second,
             order,
             shortest,
+            stepped,
             cycles.reshape(pairs, -1),
             found.reshape(2, -1),
         )
         template = phase.isel({PAIR: 0}, drop=True)
         rate, error = (template.copy(data=a) for a in found)
         counts = phase.copy(data=cycles)
-        return xr.Dataset(
-            {
-                "cycles": describe(counts, "cycles", "whole cycles to add; -128: not usable", "1"),
-                "local_rate": describe(rate, "local_rate", "rate against surroundings", "m/yr"),
-                "local_rate_error": describe(error, "local_rate_error", "its error", "m/yr"),
-            }
-        )
+        counts = describe(counts, "cycles", "whole cycles to add; -128: not usable", "1")
+        return _rates(rate, error).assign(cycles=counts)
 
     if stable_ground is None:
         stable_ground = ~moving(against(np.ones(values.shape[1:], bool)))
     return against(stable_ground.transpose(Y, X).values.astype(bool))
+
+
+def local_rates(
+    displacement: xr.DataArray,
+    *,
+    spacing_m: tuple[float, float],
+    stable_ground: xr.DataArray | None = None,
+) -> xr.Dataset:
+    """Rate of a displacement series (date, y, x; m) against its surroundings, and its error (m/yr).
+
+    As of :func:`resolve`, for a series that someone else inverted: least squares over the dates
+    that a pixel has, less the mean of ``stable_ground`` (y, x; all ground without it) 200 to 1000 m
+    away; the error from the residuals. NaN with fewer than four dates.
+    """
+    require(displacement, dims=(DATE, Y, X), units="m")
+    values = displacement.transpose(DATE, Y, X).values.astype(np.float32, copy=False)
+    inner, outer = _rings(spacing_m)
+    still = np.ones(values.shape[1:], bool)
+    if stable_ground is not None:
+        still = stable_ground.transpose(Y, X).values.astype(bool)
+    local = np.empty_like(values)
+    for seen, out in zip(values, local, strict=True):
+        known = np.isfinite(seen)
+        _local(np.where(known, seen, 0.0), known.astype(np.float32), still, outer, inner, out)
+        out[~known] = np.nan
+    valid = np.isfinite(local)
+    count = valid.sum(axis=0)
+    years = years_since(displacement[DATE].values, displacement[DATE].values[0])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        t = np.where(valid, years[:, None, None], 0.0)
+        t = np.where(valid, t - t.sum(axis=0) / count, 0.0)
+        y = np.where(valid, local, 0.0)
+        y = np.where(valid, y - y.sum(axis=0) / count, 0.0)
+        spread = (t**2).sum(axis=0)
+        rate = (t * y).sum(axis=0) / spread
+        left = ((y - t * rate) ** 2 * valid).sum(axis=0) / (count - 2)
+        error = np.sqrt(left / spread)
+    template = displacement.isel({DATE: 0}, drop=True).transpose(Y, X)
+    rate, error = (np.where(count >= 4, a, np.nan).astype(np.float32) for a in (rate, error))
+    return _rates(template.copy(data=rate), template.copy(data=error))
+
+
+def _rates(rate: xr.DataArray, error: xr.DataArray) -> xr.Dataset:
+    return xr.Dataset(
+        {
+            "local_rate": describe(rate, "local_rate", "rate against surroundings", "m/yr"),
+            "local_rate_error": describe(error, "local_rate_error", "its error", "m/yr"),
+        }
+    )
+
+
+def _rings(spacing_m: tuple[float, float]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Half-widths (rows, columns) of what is left out of a pixel's surroundings, and of these."""
+    dy, dx = spacing_m
+    inner, outer = ((max(1, round(r / dy)), max(1, round(r / dx))) for r in RING_M)
+    return inner, outer
 
 
 def margin_rows(spacing_m: tuple[float, float]) -> int:

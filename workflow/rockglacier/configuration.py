@@ -9,7 +9,8 @@ import datetime
 import difflib
 import logging
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "config" / "schema"
 DATA = "${ROCKGLACIER_DATA}"
+MINTPY_GEOMETRY = ("geometryGeo.h5", "geometryRadar.h5")
 NOT_YET = {"scenes": "raw scenes are not available in this version; give interferograms"}
 
 Settings = dict[str, Any]
@@ -43,11 +45,13 @@ def load(config: Mapping[str, Any], config_file: str | Path) -> dict[str, Settin
         A key is unknown, missing or out of bounds, or a path does not exist.
     """
     where, plain = str(config_file), _plain(config)
+    plain["regions"] = _as_names(plain.get("regions"))
     _validate(plain, schema("config"), where)
     _validate(plain["defaults"], _complete(schema("settings")), where, "defaults")
     _check_order(plain["defaults"], where, "defaults.")
     names = _names(plain["regions"])
-    by_default = names == _names(read(config_file)["regions"])
+    _validate(names, schema("config")["properties"]["regions"], where, "regions")
+    by_default = names == _names(_as_names(read(config_file)["regions"]))
     regions = {}
     for name in names:
         path = _region_file(Path(plain["region_folder"]), name)
@@ -100,12 +104,45 @@ def track_schema(source: str) -> Settings:
     return {"type": "object", "additionalProperties": False, **schema("track")["$defs"][source]}
 
 
+def source_paths(track: Mapping[str, Any]) -> list[Path]:
+    """Files and folders that a ``track`` of :func:`load` is read from; they need not exist.
+
+    Its path, what its keys name outside of that, and what the reader looks for beside it.
+    """
+    if "path" not in track:  # simulated
+        return []
+    path, source = Path(track["path"]), track["source"]
+    found = [path]
+    if source == "isce2":
+        merged = path / "merged" if (path / "merged").is_dir() else path
+        found = [merged, merged.parent / "baselines", merged.parent / "reference"]
+    elif path.is_file() and source in ("mintpy", "displacement"):
+        places = (path.parent, path.parent / "inputs")
+        found += [place / name for place in places for name in MINTPY_GEOMETRY]
+    beside = source == "displacement" and not track.get("displacement")
+    folder = path.parent if beside else path
+    for key, node in track_schema(source)["properties"].items():
+        if key != "path" and re.match("path|file|pattern", node["unit"]) and track.get(key):
+            named = track[key].values() if isinstance(track[key], Mapping) else [track[key]]
+            found += [folder / _fixed(str(name)) for name in named]
+    inside = {p for p in found if found[0] in p.parents and ".." not in p.parts}
+    return list(dict.fromkeys(p for p in found if p not in inside))
+
+
+def _fixed(pattern: str) -> str:
+    """The folder that all files of a ``pattern`` lie below; a name without wildcards as it is."""
+    start = re.split(r"[*?{]", pattern, maxsplit=1)[0]
+    return pattern if start == pattern else start.rpartition("/")[0]
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML whose dates stay text, and whose repeated keys are errors."""
+    """YAML whose keys and dates stay text, and whose repeated keys are errors."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                key.tag = "tag:yaml.org,2002:str"  # a track may be named 2020, or on
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key {key.value!r} occurs twice", key.start_mark
@@ -127,6 +164,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     return value.isoformat() if isinstance(value, datetime.date) else value
+
+
+def _as_names(regions: Any) -> Any:
+    """Names that YAML or the command line took for whole numbers as text again."""
+    if isinstance(regions, list):
+        return [_as_names(name) for name in regions]
+    return str(regions) if type(regions) is int else regions
 
 
 def _names(regions: str | list[str]) -> list[str]:
@@ -282,19 +326,22 @@ def _explain(error: ValidationError, prefix: str) -> Iterator[str]:
 
 def _needed(error: ValidationError) -> str:
     value: Any = error.validator_value
+    node: Any = error.schema
     names = {"null": "null (empty)", "array": "a list", "object": "keys and values"}
     names |= {"string": "text", "number": "a number", "integer": "a whole number"}
     names |= {"boolean": "true or false"}
     if error.validator == "type":
         return " or ".join(names[t] for t in ([value] if isinstance(value, str) else value))
-    phrases = {
+    phrases: dict[str, Callable[[], str]] = {
         "enum": lambda: "one of " + ", ".join(_show(v) for v in value),
         "minimum": lambda: f"at least {value}",
         "maximum": lambda: f"at most {value}",
         "exclusiveMinimum": lambda: f"more than {value}",
         "minItems": lambda: f"at least {value} values",
         "maxItems": lambda: f"at most {value} values",
-        "pattern": lambda: f"text of the form {value}",
+        "pattern": lambda: str(node["form"]),  # in words, beside each pattern of the schemas
+        "uniqueItems": lambda: "each value once",
+        "minLength": lambda: "text that is not empty",
         "minProperties": lambda: f"at least {value} entry",
     }
     known = phrases.get(str(error.validator))

@@ -213,7 +213,9 @@ def correct(
             grid.check(array, name)
     if elevation is not None and bool(elevation.isnull().all()):
         elevation = None
-    series = _Series(displacement, stable, elevation)
+    fitted = (height is not False and elevation is not None) or ramp != "none" or local
+    fitted |= delays is not None or (dem_error is not False and baseline is not None)
+    series = _Series(displacement, stable, elevation, least=LEAST_SAMPLES if fitted else 0)
 
     if delays is None:
         series.leave("delays", "no folder of delays is given", asked=False)
@@ -280,7 +282,12 @@ class _Series:
     """A displacement series on its way through the corrections, and samples of stable ground."""
 
     def __init__(
-        self, whole: xr.DataArray, stable: xr.DataArray, elevation: xr.DataArray | None
+        self,
+        whole: xr.DataArray,
+        stable: xr.DataArray,
+        elevation: xr.DataArray | None,
+        *,
+        least: int,
     ) -> None:
         rows, columns = np.nonzero(stable.transpose(*MAP).values)
         rng = np.random.default_rng(0)
@@ -289,11 +296,13 @@ class _Series:
         taken = whole.isel({k: xr.DataArray(v, dims=SAMPLE) for k, v in at.items()})
         taken = taken.transpose(DATE, SAMPLE).astype(np.float64).compute()
         observed = np.isfinite(taken.values).mean(axis=0) > 0.5
-        if observed.sum() < LEAST_SAMPLES:
+        if observed.sum() < least:
             raise ConfigurationError(
                 f"Displacement is known on {observed.sum()} pixels of stable ground; at least "
-                f"{LEAST_SAMPLES} are needed to fit and judge corrections: widen stable_ground, "
-                "shrink moving_areas or lower velocity.min_temporal_coherence."
+                f"{least} are needed to fit and judge corrections: widen stable_ground, "
+                "shrink moving_areas, lower velocity.min_temporal_coherence or switch the "
+                "corrections off. Where hardly any pixel has displacement at all, too few pairs "
+                "may show it (inversion.min_pairs)."
             )
         self._at = {k: xr.DataArray(v[observed], dims=SAMPLE) for k, v in at.items()}
         self.whole = whole

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from rockglacier.conventions import DATE, MAP, Reason, X, Y, require, years_since
+from rockglacier.conventions import DATE, MAP, Reason, X, Y, require
 from rockglacier.grid import METRES_PER_DEGREE, Grid
 from rockglacier.io import atomic
 from rockglacier.network import incidence, islands
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap, Normalize
     from matplotlib.figure import Figure
+
+    from rockglacier.velocity import Term
 
 STYLE: dict[Any, Any] = {
     "font.size": 8,
@@ -41,10 +43,14 @@ STYLE: dict[Any, Any] = {
     "savefig.dpi": 200,
 }
 MAXIMUM_PIXELS = 1500  # of a map's longer side as drawn
+CURVE_POINTS = 600  # of a fitted model over the whole series
 # Classes of the RGIK moving areas, m/yr: < 1, 1-3, 3-10, 10-30, 30-100, > 100 cm/yr.
 VELOCITY_CLASSES = (0.01, 0.03, 0.10, 0.30, 1.00)
+# ASSUME: ground whose velocities scatter this many times more than their errors say is not at rest,
+# or the errors are too small.
+RESTLESS = 3.0
 REFERENCE_MARK: dict[str, Any] = {"marker": "^", "ls": "", "ms": 6, "mfc": "white", "mec": "black"}
-NOTHING = "0.7"  # beneath the hatch where there is no hillshade
+NOTHING = "0.6"  # beneath the hatch; of level ground where there is a hillshade
 REASONS = {
     Reason.OBSERVED: "observed",
     Reason.OUTSIDE: "no data, layover, shadow",
@@ -208,6 +214,7 @@ class _Map:
     extend: str = "neither"
     ticks: Any = None
     names: tuple[str, ...] = ()  # of the colours, in a legend instead of a colour bar
+    relief: bool = False  # shows where nothing was observed; over data it would change colours
 
 
 def _rate_unit(limit: float) -> str:
@@ -231,7 +238,12 @@ def _percentile(values: xr.DataArray, share: float) -> float:
 
 
 def _rate_map(
-    values: xr.DataArray, title: str, *, signed: bool = False, unit: str | None = None
+    values: xr.DataArray,
+    title: str,
+    *,
+    signed: bool = False,
+    unit: str | None = None,
+    relief: bool = False,
 ) -> _Map:
     import matplotlib as mpl
     from matplotlib.colors import Normalize
@@ -249,6 +261,7 @@ def _rate_map(
         mpl.colormaps["RdBu" if signed else "magma_r"],
         Normalize(-limit * factor if signed else 0.0, limit * factor),
         ("both" if signed else "max") if beyond else "neither",
+        relief=relief,
     )
 
 
@@ -324,6 +337,7 @@ def _class_map(velocity: xr.DataArray) -> _Map:
         BoundaryNorm(bounds * 100.0, cmap.N),
         "both",
         ticks=bounds * 100.0,
+        relief=True,
     )
 
 
@@ -352,7 +366,7 @@ def _hillshade(height: xr.DataArray, grid: Grid) -> np.ndarray:
 
 
 def _draw(axes: Axes, grid: Grid, panel: _Map, shade: np.ndarray | None) -> None:
-    """One map: hillshade, hatch where nothing was observed, then the values over it."""
+    """One map: values in the very colours of its bar; hatch, over relief, where there are none."""
     from matplotlib.patches import Rectangle
 
     west, south, east, north = grid.bounds
@@ -362,14 +376,11 @@ def _draw(axes: Axes, grid: Grid, panel: _Map, shade: np.ndarray | None) -> None
     image = panel.cmap(panel.norm(np.ma.masked_invalid(values)))
     image[..., 3] = np.isfinite(values)
     options: dict[str, Any] = {"extent": extent, "origin": "upper", "interpolation": "nearest"}
-    if shade is not None:
+    relief = panel.relief and shade is not None
+    if shade is not None and relief:
         level = np.where(np.isfinite(shade), shade, 1.0)
-        image[..., :3] = np.clip(image[..., :3] * (0.7 + 0.3 * level)[..., None], 0.0, 1.0)
-        axes.imshow(0.15 + 0.45 * level, cmap="gray", vmin=0.0, vmax=1.0, zorder=0.1, **options)
-    hatch: dict[str, Any] = {
-        "facecolor": "none" if shade is not None else NOTHING,
-        "edgecolor": "0.4",
-    }
+        axes.imshow(0.3 + 0.3 * level, cmap="gray", vmin=0.0, vmax=1.0, zorder=0.1, **options)
+    hatch: dict[str, Any] = {"facecolor": "none" if relief else NOTHING, "edgecolor": "0.4"}
     axes.add_patch(
         Rectangle(
             (west, south), east - west, north - south, hatch="//////", lw=0.0, zorder=0.2, **hatch
@@ -470,22 +481,22 @@ def _shape(grid: Grid) -> float:
     return float(np.clip(grid.height * dy / (grid.width * dx), 0.4, 1.8))
 
 
-def _legend(figure: Figure, panels: Sequence[_Map], *, shaded: bool, marked: bool = False) -> None:
-    """What the hatch, the colours of named classes and the mark of the reference mean."""
+def _legend(
+    figure: Figure, panels: Sequence[_Map], *, marked: bool = False, more: Sequence[Any] = ()
+) -> None:
+    """What the hatch, the reference's mark, colours of named classes and ``more`` mean."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    hatch: dict[str, Any] = {
-        "facecolor": "0.6" if shaded else NOTHING,
-        "edgecolor": "0.4",
-        "hatch": "//////",
-    }
-    handles: list[Any] = [Patch(lw=0.0, label="not observed", **hatch)]
+    handles: list[Any] = [
+        Patch(facecolor=NOTHING, edgecolor="0.4", hatch="//////", lw=0.0, label="not observed")
+    ]
     if marked:
         handles.append(Line2D([], [], label="reference", **REFERENCE_MARK))
     for panel in panels:
         for k, name in enumerate(panel.names):
             handles.append(Patch(facecolor=panel.cmap(k), edgecolor="0.4", lw=0.5, label=name))
+    handles += more
     columns = max(1, int(figure.get_figwidth() / 2.4))
     figure.legend(handles=handles, loc="outside lower center", ncols=min(columns, len(handles)))
 
@@ -508,7 +519,7 @@ def _maps(
             _axis_labels(axes, grid)
             if reference is not None:
                 axes.plot(*reference, **REFERENCE_MARK)
-    _legend(figure, panels, shaded=shade is not None, marked=reference is not None)
+    _legend(figure, panels, marked=reference is not None)
 
 
 def plot_velocity(
@@ -526,11 +537,13 @@ def plot_velocity(
 
     ``velocity`` holds ``velocity`` and ``velocity_error`` (m/yr) and, where known,
     ``temporal_coherence``, ``closure_count`` and ``reason``, dims (y, x) on ``grid``. ``height``
-    (m) is shaded beneath. ``stable_ground`` is true where ground is known not to move; without it
-    the histogram takes all that was observed. ``reference`` is marked at its map coordinates.
+    (m) is shaded behind the velocity where nothing was observed. ``stable_ground`` is true where
+    ground does not move, or is merely thought not to where it carries the attribute ``assumption``
+    (:func:`rockglacier.reference.stable_ground`), which the histogram then says; without it the
+    histogram takes all that was observed. ``reference`` is marked at its map coordinates.
     """
     panels = [
-        _rate_map(velocity["velocity"], "Velocity toward the satellite", signed=True),
+        _rate_map(velocity["velocity"], "Velocity toward the satellite", signed=True, relief=True),
         _rate_map(velocity["velocity_error"], "Standard error of velocity"),
     ]
     if "temporal_coherence" in velocity:
@@ -556,7 +569,9 @@ def _histogram(axes: Axes, velocity: xr.Dataset, stable_ground: xr.DataArray | N
     observed = np.isfinite(values)
     if stable_ground is not None:
         observed &= stable_ground.transpose(*MAP).values.astype(bool)
-    name = "All observed ground" if stable_ground is None else "Stable ground"
+    name = "All observed ground"
+    if stable_ground is not None:
+        name = _stable(stable_ground.attrs.get("assumption")).capitalize()
     count = f"{name}: {int(observed.sum()):_} pixels".replace("_", "\u202f")
     axes.set_title(count)
     axes.spines[["top", "right"]].set_visible(False)
@@ -581,7 +596,25 @@ def _histogram(axes: Axes, velocity: xr.Dataset, stable_ground: xr.DataArray | N
         (middle - spread) * factor, (middle + spread) * factor, color="C0", alpha=0.2, lw=0
     )
     axes.set_xlabel(f"Velocity ({unit})")
-    axes.set_title(f"{count}\nmedian {_signed(middle * factor)}, NMAD {spread * factor:.3g} {unit}")
+    title = f"{count}\nmedian {_signed(middle * factor)}, NMAD {spread * factor:.3g} {unit}"
+    error = velocity["velocity_error"].values[observed]
+    if stable_ground is not None and np.isfinite(error).any():
+        stated = float(np.nanmedian(error))
+        if spread > RESTLESS * stated:
+            title += f"\nmoves or is noisy: stated error {stated * factor:.3g}"
+    axes.set_title(title)
+
+
+def _stable(assumption: object) -> str:
+    """Stable ground by its honest name."""
+    return "assumed stable ground" if assumption else "stable ground"
+
+
+def _decimals(value: float) -> int:
+    """Decimals for two significant digits of ``value``, at most four; one for zero and NaN."""
+    if value == 0.0 or not math.isfinite(value):
+        return 1
+    return int(np.clip(1 - math.floor(math.log10(abs(value))), 0, 4))
 
 
 def _signed(value: float) -> str:
@@ -593,7 +626,6 @@ def plot_closure(
     path: str | Path,
     *,
     grid: Grid,
-    height: xr.DataArray | None = None,
     title: str = "",
     provenance: Mapping[str, str] | None = None,
 ) -> None:
@@ -612,7 +644,7 @@ def plot_closure(
             _Map(cycles[name], text, scale.label, scale.cmap, scale.norm, scale.extend, scale.ticks)
         )
     with _figure(path, _size(grid, 1, 2), title, provenance) as figure:
-        _maps(figure, panels, grid, height, 1, 2)
+        _maps(figure, panels, grid, None, 1, 2)
 
 
 def fastest_pixel(velocity: xr.Dataset) -> tuple[float, float]:
@@ -643,18 +675,24 @@ def plot_series(
     path: str | Path,
     *,
     grid: Grid,
+    terms: Sequence[Term] = (),
+    steps: Sequence[str] = (),
     reference: tuple[float, float] | None = None,
     points: Mapping[str, tuple[float, float]] | None = None,
     height: xr.DataArray | None = None,
     title: str = "",
     provenance: Mapping[str, str] | None = None,
 ) -> None:
-    """Displacement over time at chosen points, with the fitted rate and its 95 % band.
+    """Displacement over time at chosen points, the fitted model, and how single dates scatter.
 
     ``displacement`` holds ``displacement`` (date, y, x; m), ``velocity`` the fitted ``velocity``
-    and ``velocity_error`` (m/yr). ``points`` are map coordinates (x, y) by name; without them the
-    fastest observed pixel is taken. ``reference`` is added beneath. The band is 1.96 times the
-    error of the fitted line together with the scatter of single dates about it.
+    and ``velocity_error`` (m/yr). ``terms`` and ``steps`` are those of the fit
+    (:func:`rockglacier.velocity.time_model`). ``points`` are map coordinates (x, y) by name;
+    without them the fastest observed pixel is taken. ``reference`` is added beneath.
+
+    The curve has the very velocity of the title; the other terms and the constant are fitted to
+    what is drawn by least squares. The band is 1.96 standard deviations of single dates about it:
+    the error of the velocity, which knows more than that scatter, stands in the title.
     """
     series = require(displacement["displacement"], dims=(DATE, *MAP), units="m")
     chosen = dict(points) if points else {"fastest": fastest_pixel(velocity)}
@@ -668,18 +706,20 @@ def plot_series(
     ) as figure:
         cells = figure.add_gridspec(rows, 2, width_ratios=[1.0, 1.1])
         axes = figure.add_subplot(cells[:, 0], anchor="N")
-        panel = _rate_map(velocity["velocity"], "Velocity toward the satellite", signed=True)
+        panel = _rate_map(
+            velocity["velocity"], "Velocity toward the satellite", signed=True, relief=True
+        )
         _draw(axes, grid, panel, None if height is None else _hillshade(height, grid))
         _compass(axes, grid)
         _axis_labels(axes, grid)
-        _legend(figure, [panel], shaded=height is not None)
+        _legend(figure, [panel], more=_model_handles(terms, steps))
         below = None
         for k, (name, point) in enumerate(chosen.items()):
             colour = f"C{k}"
             axes.plot(*point, "o", ms=7, mfc="none", mec="white", mew=3)
             axes.plot(*point, "o", ms=7, mfc="none", mec=colour, mew=1.5)
             below = figure.add_subplot(cells[k, 1], sharex=below)
-            _draw_series(below, series, velocity, name, point, colour)
+            _draw_series(below, series, velocity, name, point, colour, terms, steps)
             if k < rows - 1:
                 below.tick_params(labelbottom=False)
 
@@ -691,6 +731,8 @@ def _draw_series(
     name: str,
     point: tuple[float, float],
     colour: str,
+    terms: Sequence[Term],
+    steps: Sequence[str],
 ) -> None:
     here = {X: point[0], Y: point[1]}
     d = series.sel(here, method="nearest").values.astype(np.float64)
@@ -698,7 +740,6 @@ def _draw_series(
         float(velocity[k].sel(here, method="nearest")) for k in ("velocity", "velocity_error")
     )
     dates = series[DATE].values
-    t = years_since(dates, dates[0])
     valid = np.isfinite(d)
     axes.plot(dates[valid], 1000.0 * d[valid], "o", ms=3, color=colour)
     text = f"{name}: not observed"
@@ -706,20 +747,18 @@ def _draw_series(
         unit = _rate_unit(abs(rate))
         factor = RATE_UNITS[unit]
         interval = 1.96 * error * factor
-        digits = max(0, 1 - math.floor(math.log10(interval))) if interval > 0 else 1
-        text = f"{name}: {rate * factor:.{digits}f} ± {interval:.{digits}f} {unit} (95 %)"
+        digits = _decimals(interval)
+        shown = round(rate * factor, digits) + 0.0  # no minus before a zero
+        text = f"{name}: {shown:.{digits}f} ± {interval:.{digits}f} {unit} (95 %)"
         text = text.replace("-", "\u2212")
         if not np.any(d[valid]):
             text = f"{name}: zero by definition"
-        middle = t[valid].mean()
-        level = (d[valid] - rate * (t[valid] - middle)).mean()
-        scatter = np.sum((d[valid] - level - rate * (t[valid] - middle)) ** 2) / (valid.sum() - 2)
-        line = level + rate * (t - middle)
-        half = 1.96 * np.sqrt(scatter + (error * (t - middle)) ** 2)
+        curve, deviation = _fitted(dates, d, rate, terms, steps)
+        half = 1.96 * deviation
         axes.fill_between(
-            dates, 1e3 * (line - half), 1e3 * (line + half), color=colour, alpha=0.2, lw=0
+            curve.index, 1e3 * (curve - half), 1e3 * (curve + half), color=colour, alpha=0.2, lw=0
         )
-        axes.plot(dates, 1e3 * line, color=colour, lw=1.0)
+        axes.plot(curve.index, 1e3 * curve, color=colour, lw=1.0)
     axes.set_title(text)
     axes.set_ylabel("Displacement (mm)")
     low, high = axes.get_ylim()
@@ -727,6 +766,50 @@ def _draw_series(
     axes.axhline(0.0, color="0.8", lw=0.6, zorder=0)
     axes.spines[["top", "right"]].set_visible(False)
     _date_ticks(axes)
+
+
+def _fitted(
+    dates: np.ndarray, d: np.ndarray, rate: float, terms: Sequence[Term], steps: Sequence[str]
+) -> tuple[pd.Series, float]:
+    """The model through ``d`` (m) over a fine time axis, and the scatter of dates about it (m).
+
+    ``rate`` (m/yr) is kept; the constant and the other terms follow by least squares.
+    """
+    from rockglacier.velocity import time_model
+
+    at_steps = np.array([np.datetime64(step, "ns") for step in steps], dtype="datetime64[ns]")
+    between = dates[0] + (dates[-1] - dates[0]) / CURVE_POINTS * np.arange(CURVE_POINTS)
+    just_before = at_steps - np.timedelta64(1, "ns")  # a step is upright
+    when = np.unique(np.concatenate([dates, between, at_steps, just_before]))
+    design = time_model(when, terms=terms, steps=steps).to_pandas()
+    # Time counts from the mean of whatever dates are asked for: here from that of the fit.
+    own = time_model(dates, terms=terms, steps=steps).sel(term="velocity")
+    t = design.pop("velocity")
+    t += float(own[0]) - float(t.iloc[0])
+    if "acceleration" in design:
+        design["acceleration"] = 0.5 * t**2
+    design["constant"] = 1.0
+    seen = np.isin(when, dates[np.isfinite(d)])
+    rest = d[np.isfinite(d)] - rate * t[seen]
+    free = np.linalg.lstsq(design[seen].to_numpy(), rest.to_numpy())[0]
+    curve = rate * t + design @ free
+    residual = d[np.isfinite(d)] - curve[seen]
+    freedom = max(1, int(seen.sum()) - design.shape[1] - 1)
+    return curve, float(np.sqrt(np.sum(residual**2) / freedom))
+
+
+def _model_handles(terms: Sequence[Term], steps: Sequence[str]) -> list[Any]:
+    """Entries of a legend: what the curve holds and what its band is."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    parts = ["velocity", *terms]
+    if steps:
+        parts.append("1 step" if len(steps) == 1 else f"{len(steps)} steps")
+    return [
+        Line2D([], [], color="0.3", lw=1.0, label=f"fitted {', '.join(parts)}"),
+        Patch(facecolor="0.3", alpha=0.2, lw=0.0, label="95 % of single dates, by their scatter"),
+    ]
 
 
 def plot_downslope(
@@ -765,6 +848,7 @@ def plot_corrections(
     corrections: Mapping[str, Mapping[str, Any]],
     path: str | Path,
     *,
+    assumption: str | None = None,
     title: str = "",
     provenance: Mapping[str, str] | None = None,
 ) -> None:
@@ -772,7 +856,7 @@ def plot_corrections(
 
     ``corrections`` holds, in the order of their application, for each correction
     ``variance_before_m2`` and ``variance_after_m2`` over stable ground (None where unknown) and
-    ``applied``.
+    ``applied``. ``assumption`` says why that ground is thought stable, None where it is known.
     """
     names = list(corrections)
     entries = list(corrections.values())
@@ -791,12 +875,15 @@ def plot_corrections(
             height=0.6, label="tried, not applied",
         )  # fmt: skip
         for row, share in enumerate(removed):
-            scatter = 1000.0 * np.sqrt([before[row], after[row]])
-            text = f"{_signed(round(share))} %" if math.isfinite(share) else "unknown"
+            text = "unknown"
+            if math.isfinite(share):
+                first, last = 1000.0 * np.sqrt([before[row], after[row]])
+                digits = max(1, _decimals(first - last))
+                text = f"{share:.{_decimals(share)}f} %".replace("-", "\u2212")
+                text += f"  ({first:.{digits}f} to {last:.{digits}f} mm)"
             axes.annotate(
-                f"{text}  ({scatter[0]:.1f} to {scatter[1]:.1f} mm)",
-                (np.nanmax([share, 0.0]), row), (4, 0), textcoords="offset points", va="center",
-                fontsize=7,
+                text, (np.nanmax([share, 0.0]), row), (4, 0), textcoords="offset points",
+                va="center", fontsize=7,
             )  # fmt: skip
         axes.set_yticks(rows, [n.replace("_", " ") for n in names])
         axes.invert_yaxis()
@@ -804,7 +891,7 @@ def plot_corrections(
         worst = float(np.nanmin(removed, initial=0.0))
         axes.set_xlim(float(np.clip(1.1 * worst, -100.0, -5.0)), 150.0)
         axes.set_xticks(np.arange(0, 101, 25))
-        axes.set_xlabel("Variance over stable ground removed (%)")
+        axes.set_xlabel(f"Variance over {_stable(assumption)} removed (%)")
         axes.set_title(
             "Standard deviation before and after, in brackets" if names else "No correction"
         )

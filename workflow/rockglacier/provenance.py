@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -60,6 +61,57 @@ def digest(*modules: str) -> str:
             queue += _imports(module)
     code = "".join(ast.dump(ast.parse(_source(m).read_text())) for m in sorted(seen))
     return hashlib.sha256(code.encode()).hexdigest()[:12]
+
+
+@cache
+def files(path: Path, but: frozenset[Path] = frozenset()) -> tuple[tuple[str, int, int], ...]:
+    """Name below ``path``, size (bytes) and time of change (ns) of each file there, by name.
+
+    ``path`` is a folder or a file; nothing where it does not exist. Hidden files are left out, and
+    so is what ``but`` names, with all below it. Looked up once a process.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    if not path.is_dir():
+        return ((path.name, status.st_size, status.st_mtime_ns),)
+    return tuple(sorted(_below(path, "", but, frozenset())))
+
+
+def _below(
+    folder: Path, prefix: str, but: frozenset[Path], within: frozenset[tuple[int, int]]
+) -> Iterator[tuple[str, int, int]]:
+    """Files below ``folder``, links followed, but not into one of the folders ``within``."""
+    try:
+        status = folder.stat()
+        with os.scandir(folder) as found:
+            entries = [e for e in found if not e.name.startswith(".") and Path(e.path) not in but]
+    except OSError:  # gone in the meantime, or locked: the reader will say so
+        return
+    here = (status.st_dev, status.st_ino)
+    if here in within:
+        return
+    for entry in entries:
+        name = f"{prefix}{entry.name}"
+        if entry.is_dir():
+            yield from _below(Path(entry.path), f"{name}/", but, within | {here})
+            continue
+        try:
+            status = entry.stat()
+        except OSError:
+            continue
+        yield name, status.st_size, status.st_mtime_ns
+
+
+@cache
+def state(paths: tuple[Path, ...], but: frozenset[Path] = frozenset()) -> str:
+    """Digest of the names, sizes and times of all :func:`files` of ``paths``.
+
+    Rules carry it as a parameter: of a folder Snakemake watches only when its top level changed.
+    """
+    found = [files(path, but) for path in paths]
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:12]
 
 
 def record(

@@ -43,21 +43,31 @@ def polygons(path: str | Path, grid: Grid, *, touched: bool = False) -> xr.DataA
     from pyogrio.errors import DataSourceError
     from rasterio.features import rasterize
 
+    needed = "polygons in a GeoPackage, Shapefile or GeoJSON are needed"
     try:
         shapes = geopandas.read_file(path)
     except DataSourceError as error:
-        raise SceneError(f"{path}: {error}; a vector file of polygons is needed.") from error
+        found = "is no vector file that can be read" if Path(path).exists() else "does not exist"
+        raise SceneError(
+            f"{path} {found}; {needed}: correct the path, or convert the file (ogr2ogr)."
+        ) from error
+    if not isinstance(shapes, geopandas.GeoDataFrame):
+        raise SceneError(f"{path} is a table without shapes; {needed}.")
     if shapes.crs is None:
         raise SceneError(f"{path} states no CRS; set it (ogr2ogr -a_srs EPSG:…) and run again.")
     geometries = [g for g in shapes.geometry.to_crs(grid.crs) if g is not None and not g.is_empty]
-    covered = np.zeros(grid.shape, np.uint8)
-    if geometries:
-        covered = rasterize(
-            geometries, out=covered, transform=grid.transform, all_touched=touched, default_value=1
+    if not geometries:
+        raise SceneError(
+            f"{path} holds no shape; at least one polygon on the region's grid is needed: add it, "
+            "or leave the file out of the region's settings."
         )
+    covered = np.zeros(grid.shape, np.uint8)
+    covered = rasterize(
+        geometries, out=covered, transform=grid.transform, all_touched=touched, default_value=1
+    )
     if not covered.any():
         raise SceneError(
-            f"{path} holds {len(geometries)} shapes but none covers a pixel of the region's grid "
+            f"{path} holds {len(geometries)} shape(s) but none covers a pixel of the region's grid "
             f"(bounds {grid.bounds}, {grid.crs}); give polygons that overlap it."
         )
     return xr.DataArray(covered.astype(bool), dims=MAP, coords=grid.coords, name=Path(path).stem)
@@ -347,8 +357,8 @@ def _candidates(
     if not whole.any():
         raise ConfigurationError(
             f"No window of {size} x {size} pixels lies wholly on observed ground that may serve "
-            f"as reference ({int(allowed.sum())} pixels may); widen stable_ground, lower "
-            "reference.window_pixels or give reference.point."
+            f"as reference ({int(allowed.sum())} pixels may); widen stable_ground, shrink "
+            "moving_areas, lower reference.window_pixels or give reference.point."
         )
     coverage = ndimage.uniform_filter(share, size)
     # ASSUME: a window observed in clearly fewer pairs than the best one is no reference.

@@ -14,6 +14,7 @@ disconnected subsets.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Literal
 
@@ -38,12 +39,16 @@ from rockglacier.errors import DimensionError, RockGlacierError
 from rockglacier.normal_equations import TILE, Plan, add_edge, factor, plan, solve
 from rockglacier.phase_noise import MAXIMUM_PRODUCT, TABLE_SIZE, weight_table
 
+logger = logging.getLogger(__name__)
+
 Term = Literal["annual", "semiannual", "acceleration"]
 
 MINIMUM_DELAY_RAD = 0.02  # of one date; keeps D invertible where there is no delay
+LEAST_VARIANCE_FACTOR = 1e-3  # pairs without any noise still weigh finitely
 LIKELIHOOD_ITERATIONS = 40
 SAMPLE_PIXELS = 1024
 SAMPLE_BANDS, SAMPLE_ROWS = 8, 8
+MOVES = 3.0  # times its error: scatter of stable ground that is told
 MEDIAN_CHI2 = 0.4549364  # median of the chi-squared distribution with one degree of freedom
 MEDIAN_SCATTER = 5.443  # relative variance of that median, times the number of draws
 
@@ -66,8 +71,8 @@ def time_model(
         A step lies outside the series, or the terms outnumber the dates.
     """
     dates = np.asarray(dates, dtype="datetime64[ns]")
-    origin = dates[0] + (dates - dates[0]).mean()
-    t = years_since(dates, origin)
+    t = years_since(dates, dates[0])
+    t -= t.mean()
     calendar = years_since(dates, np.datetime64("2000-01-01", "ns"))
     columns = {"velocity": t}
     for name, frequency in (("annual", 1.0), ("semiannual", 2.0)):
@@ -362,6 +367,7 @@ class _Noise:
         self.first, self.second = first.astype(np.int64), second.astype(np.int64)
         self.step = np.diff(np.asarray(dates)) / np.timedelta64(1, "D")
         self.plan = plan(first, second, len(dates))
+        factor = max(factor, LEAST_VARIANCE_FACTOR)
         self.table = (weight_table(looks) / factor).astype(np.float32)
 
 
@@ -577,6 +583,20 @@ def with_scene_scatter(estimate: xr.Dataset, stable_ground: xr.DataArray) -> xr.
     widened.attrs = dict(estimate["velocity_error"].attrs)
     out = estimate.assign(velocity_error=widened)
     return out.assign_attrs(scene_scatter_m_per_year=float(np.sqrt(excess)))
+
+
+def warn_of_motion(estimate: xr.Dataset, stable_ground: xr.DataArray) -> None:
+    """Log a warning where ``stable_ground`` (y, x; bool) scatters far beyond the stated error."""
+    rates = estimate["velocity"].where(stable_ground)
+    nmad = 1.4826 * float(abs(rates - rates.median()).median())
+    error = float(estimate["velocity_error"].where(stable_ground).median())
+    if nmad > MOVES * error:
+        logger.warning(
+            "what counts as stable ground scatters by %.1f mm/yr, %.0f times its error: it moves "
+            "or holds delays; give stable_ground, moving_areas or corrections.local_reference",
+            1000.0 * nmad,
+            nmad / error,
+        )
 
 
 def screened(

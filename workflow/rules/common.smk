@@ -2,8 +2,8 @@
 
 from functools import cache
 
-from rockglacier.configuration import load
-from rockglacier.provenance import digest
+from rockglacier.configuration import load, source_paths
+from rockglacier.provenance import digest, files, state
 
 INTERFEROGRAMS = ["geotiff", "hyp3", "licsar", "isce2", "mintpy"]
 REGIONS = load(config, Path(workflow.basedir) / "config" / "config.yaml")
@@ -108,15 +108,33 @@ def figures_of(wildcards):
     return [f"{config['results']}/{wildcards.region}/figures/{name}.png" for name in found]
 
 
+def apart(region):
+    """What may lie below a source without being part of it: the products and the region's file."""
+    return frozenset(map(Path.absolute, [Path(config["results"]), Path(REGIONS[region]["file"])]))
+
+
+def source_state(wildcards):
+    """Digest of names, sizes and times of the files that the track is read from, or all tracks."""
+    tracks = REGIONS[wildcards.region]["tracks"]
+    names = [wildcards.track] if hasattr(wildcards, "track") else tracks
+    paths = tuple(path for name in names for path in source_paths(tracks[name]))
+    return state(paths, apart(wildcards.region))
+
+
+def delays_state(wildcards):
+    """The same of the region's zenith delays."""
+    folder = REGIONS[wildcards.region]["corrections"]["delays"]
+    return state((Path(folder),), apart(wildcards.region)) if folder else None
+
+
 @cache
 def track_gb(region, track):
     """Gigabytes of the track's source; of float32 phase and coherence where it is simulated."""
     keys = REGIONS[region]["tracks"][track]
     if keys["source"] == "simulated":
         return 115 * keys["height"] * keys["width"] * 8 / 1e9
-    path = Path(keys["path"])
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file()) / 1e9
+    found = [file for path in source_paths(keys) for file in files(path, apart(region))]
+    return sum(size for _, size, _ in found) / 1e9
 
 
 def input_gb(wildcards):

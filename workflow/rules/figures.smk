@@ -4,7 +4,6 @@
 rule plot_network:
     input:
         grid="<results>/{region}/grid.json",
-        dem="<results>/{region}/dem.tif",
         network="<results>/{region}/{track}/network.csv",
         cycles="<results>/{region}/{track}/cycles.zarr",
     output:
@@ -79,6 +78,8 @@ rule plot_velocity:
         runtime=minutes(5, 1),
     params:
         title=title_of,
+        terms=setting("velocity/terms"),
+        steps=setting("velocity/steps"),
         code=digest("figures"),
     message:
         "{wildcards.region}/{wildcards.track}: figures of the velocity"

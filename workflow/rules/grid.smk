@@ -20,6 +20,7 @@ rule define_grid:
         area=setting("area"),
         crs=setting("grid/crs"),
         spacing_m=setting("grid/spacing_m"),
+        files=source_state,
         code=reader_digest,
     message:
         "{wildcards.region}: the grid"

@@ -84,6 +84,7 @@ rule correct_unwrapping:
     params:
         max_cycles=setting("unwrapping/max_cycles"),
         resolve_motion=setting("unwrapping/resolve_motion"),
+        steps=setting("velocity/steps"),
         looks=setting("inversion/looks"),
         code=digest("ambiguity", "closure", "reference"),
     message:

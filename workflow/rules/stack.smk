@@ -26,6 +26,7 @@ rule read_stack:
         track=setting("tracks/{track}"),
         period=setting("period"),
         on_bad_input=setting("on_bad_input"),
+        files=source_state,
         code=reader_digest,
     message:
         "{wildcards.region}/{wildcards.track}: reading the stack"
@@ -87,6 +88,7 @@ rule read_displacement:
         track=setting("tracks/{track}"),
         period=setting("period"),
         on_bad_input=setting("on_bad_input"),
+        files=source_state,
         code=reader_digest,
     message:
         "{wildcards.region}/{wildcards.track}: reading the displacement series"

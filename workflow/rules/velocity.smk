@@ -77,6 +77,7 @@ rule correct_displacement:
         runtime=minutes(10, 10),
     params:
         corrections=setting("corrections"),
+        delays=delays_state,
         min_temporal_coherence=setting("velocity/min_temporal_coherence"),
         code=digest("ambiguity", "correction", "reference"),
     message:

@@ -21,6 +21,13 @@ from rockglacier.grid import Grid
 from rockglacier.logs import progress
 from rockglacier.network import require_connected
 from rockglacier.readers.placement import Placement, place
+from rockglacier.readers.plausible import (
+    LARGEST_RAD,
+    PhaseCheck,
+    clip_coherence,
+    in_degrees,
+    no_coherence,
+)
 from rockglacier.readers.stack import FlawedPair, Rejected, Source, Stack
 
 logger = logging.getLogger(__name__)
@@ -32,10 +39,6 @@ LAYERS = {
 }
 REJECTED_COLUMNS = ["pair", "path", "reason", "found", "needed", "remedy"]
 
-COHERENCE_SLACK = 1e-3  # what resampling by the stack's maker may add beyond 0..1
-# Unwrapping leaves at least half of all neighbours less than half a cycle apart: even of pure
-# noise the median difference is pi / 2.
-ROUGHEST_RAD = 2.0
 # ASSUME: a pair as coherent as the others is not this many times rougher than they are.
 ROUGHEST_RATIO = 12.0
 SMOOTHEST_DEGREES = 0.5
@@ -82,6 +85,9 @@ def assemble(
     if on_bad_input == "stop" and rejected:
         raise rejected[0].flaw
     table = stack.pairs.iloc[chosen].reset_index(drop=True)
+    if table.empty and len(stack.pairs):
+        dates = [*stack.pairs.reference, *stack.pairs.secondary]
+        raise all_outside(f"{stack.source} stack", "pairs", len(stack.pairs), dates, period)
     require_network(table, rejected, stack.source)
     placement = place(stack, grid)
     dataset = _template(stack, table, grid).assign_attrs(provenance or {})
@@ -173,6 +179,19 @@ def within(table: pd.DataFrame, period: Sequence[object] | None, columns: Sequen
         if last is not None:
             inside &= (table[column] <= pd.Timestamp(str(last))).to_numpy()
     return inside
+
+
+def all_outside(
+    what: str, of: str, count: int, dates: Sequence[pd.Timestamp], period: Sequence[object] | None
+) -> NetworkError:
+    """The error of a source whose ``count`` pairs or dates (``of``) the ``period`` leaves out."""
+    first, last = (end or "any date" for end in (period if period is not None else (None, None)))
+    return NetworkError(
+        f"{what}: {count} {of} were found, from {min(dates):%Y-%m-%d} to {max(dates):%Y-%m-%d}, "
+        f"but all lie outside the period {first} to {last}"
+        + (" (both dates of a pair must lie within it)" if of == "pairs" else "")
+        + "; widen period, or leave it out."
+    )
 
 
 def _concerns(rejected: Rejected, period: Sequence[object] | None) -> bool:
@@ -299,13 +318,14 @@ def _one_pair(
     height, width = placement.shape
     valid = 0
     coherence_sum, coherence_count = 0.0, 0
-    roughness: list[tuple[float, int]] = []
+    best_coherence = -math.inf
+    check = PhaseCheck()
     for top, bottom in _bands(height, rows):
         window = placement.window(top, bottom)
         layers = stack.read(index, window)
-        roughness.append(_roughness(layers.phase.values))
+        check.add(layers.phase.values)
         if "coherence" in layers:
-            _require_coherence(layers.coherence.values, path)
+            best_coherence = max(best_coherence, clip_coherence(layers.coherence.values, path))
         here = placement.resample(layers, window, top, bottom)
         valid += int(np.count_nonzero(np.isfinite(here.phase.values)))
         if "coherence" in here:
@@ -314,56 +334,25 @@ def _one_pair(
             coherence_sum += float(np.sum(here.coherence.values, where=seen, dtype=np.float64))
         for name, array in arrays.items():
             array[slot, top:bottom] = here[name].values
+    beyond = f"{check.beyond} samples of phase beyond {LARGEST_RAD:g} rad"
+    if check.beyond:
+        logger.warning("%s: %s are taken for missing, as if declared nodata", path, beyond)
     if valid == 0:
         raise FlawedPair(
             path,
             "no valid phase",
-            found="phase missing at every pixel of the region",
+            found="phase missing at every pixel of the region"
+            + (f", and {beyond}" if check.beyond else ""),
             needed="phase somewhere within the region",
             remedy="make the pair again, or check that it covers the area",
         )
-    counts = sum(n for _, n in roughness)
-    summary = _Summary(
+    check.require(path)
+    if best_coherence == 0.0:
+        raise no_coherence(path)
+    return _Summary(
         valid / (height * width),
         coherence_sum / coherence_count if coherence_count else math.nan,
-        sum(r * n for r, n in roughness if n) / counts if counts else math.nan,
-    )
-    if summary.roughness > ROUGHEST_RAD:
-        raise _degrees(path, f"neighbouring pixels differ by {summary.roughness:.1f} (median)")
-    return summary
-
-
-def _require_coherence(coherence: np.ndarray, path: str) -> None:
-    """Clip ``coherence`` in place to 0..1, or raise FlawedPair where it lies well outside."""
-    low = float(np.fmin.reduce(coherence, axis=None))
-    high = float(np.fmax.reduce(coherence, axis=None))
-    if low < -COHERENCE_SLACK or high > 1.0 + COHERENCE_SLACK:
-        raise FlawedPair(
-            path,
-            "coherence outside 0..1",
-            found=f"values from {low:.4g} to {high:.4g}",
-            needed="0..1",
-            remedy="scale it, or state the scale in the file (gdal_edit.py -scale 0.00392157 for "
-            "0..255)",
-        )
-    if low < 0.0 or high > 1.0:
-        np.clip(coherence, 0.0, 1.0, out=coherence)
-
-
-def _roughness(phase: np.ndarray) -> tuple[float, int]:
-    """Median difference of neighbours along about a hundred rows, and of how many."""
-    step = np.abs(np.diff(phase[:: max(1, phase.shape[0] // 100)], axis=1))
-    step = step[np.isfinite(step)]
-    return (float(np.median(step)), int(step.size)) if step.size else (math.nan, 0)
-
-
-def _degrees(path: str, found: str) -> FlawedPair:
-    return FlawedPair(
-        path,
-        "phase in degrees",
-        found=found,
-        needed="unwrapped phase in radians, whose neighbours differ by less than half a cycle",
-        remedy="multiply it by pi/180",
+        check.roughness,
     )
 
 
@@ -377,7 +366,7 @@ def _too_rough(
     rough = float(np.median(known))
     coherent = float(np.median([s.mean_coherence for s in summaries.values()]))
     return {
-        k: _degrees(
+        k: in_degrees(
             str(stack.pairs.path.iloc[int(chosen[k])]),
             f"neighbouring pixels differ by {s.roughness:.2g} (median), by {rough:.2g} in the "
             "stack's other pairs, at the same coherence",

@@ -28,7 +28,7 @@ from rockglacier.conventions import DATE, X, Y, describe
 from rockglacier.errors import ConfigurationError, NetworkError, SceneError
 from rockglacier.grid import Grid
 from rockglacier.logs import progress
-from rockglacier.readers.assemble import rejected_table, within
+from rockglacier.readers.assemble import all_outside, rejected_table, within
 from rockglacier.readers.cubes import Cube, last_column, open_cube
 from rockglacier.readers.geometry import read_geometry
 from rockglacier.readers.placement import place
@@ -223,6 +223,9 @@ def assemble_displacement(
         raise ConfigurationError(f"on_bad_input is {on_bad_input!r}; drop or stop is needed.")
     rejected = list(series.rejected)
     chosen = np.flatnonzero(within(series.dates, period, ("date",))).tolist()
+    if not chosen and len(series.dates):
+        found = list(series.dates.date)
+        raise all_outside("displacement series", "dates", len(found), found, period)
     while True:
         if on_bad_input == "stop" and rejected:
             raise rejected[0].flaw

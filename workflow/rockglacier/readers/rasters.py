@@ -38,10 +38,14 @@ class Header(NamedTuple):
 
 
 def _unreadable(path: str, error: Exception) -> FlawedPair:
+    found = " ".join(str(error).split()).rstrip(".;") or type(error).__name__
+    if found.startswith("Read failed"):  # rasterio's; what GDAL said is its cause
+        found = "pixels that are cut off or damaged"
+        found += f" ({' '.join(str(error.__cause__).split()).rstrip('.;')})" * bool(error.__cause__)
     return FlawedPair(
         path,
         "unreadable",
-        found=" ".join(str(error).split()) or type(error).__name__,
+        found=found,
         needed="a whole raster",
         remedy="download or make the file again",
     )
@@ -51,7 +55,7 @@ def _off_map(path: str, error: Exception) -> FlawedPair:
     return FlawedPair(
         path,
         "not on a map grid",
-        found=str(error),
+        found=str(error).rstrip("."),
         needed="a north-up raster with a CRS",
         remedy="georeference it",
     )
