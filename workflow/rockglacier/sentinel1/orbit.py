@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numba
 import numpy as np
 import xarray as xr
 
@@ -188,7 +189,7 @@ def perpendicular_baseline(reference: Orbit, secondary: Orbit, ground: np.ndarra
 
     Source: Hanssen (2001), Radar Interferometry, section 2.4.2.
     """
-    first, second = (zero_doppler(orbit, ground) for orbit in (reference, secondary))
+    (first, _), (second, _) = (zero_doppler(orbit, ground) for orbit in (reference, secondary))
     place = reference.position(first)
     along = reference.velocity(first)
     along /= np.linalg.norm(along, axis=-1, keepdims=True)
@@ -200,17 +201,53 @@ def perpendicular_baseline(reference: Orbit, secondary: Orbit, ground: np.ndarra
     return np.asarray((between * across).sum(axis=-1))
 
 
-def zero_doppler(orbit: Orbit, ground: np.ndarray, *, iterations: int = 6) -> np.ndarray:
-    """Seconds since the orbit's epoch at which ``ground`` (..., 3; m) is abeam, by Newton steps."""
-    seconds = np.zeros(ground.shape[:-1])
-    for _ in range(iterations):
-        place, speed = orbit.position(seconds), orbit.velocity(seconds)
-        ahead = ((ground - place) * speed).sum(axis=-1)
-        step = ahead / (speed**2).sum(axis=-1)
-        seconds = seconds + step
-        if np.all(np.abs(step) < 1e-10):
-            break
-    return seconds
+def zero_doppler(orbit: Orbit, ground: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds since the epoch when ``ground`` (..., 3; Earth-fixed m) is abeam, and how far (m).
+
+    NaN where the ground is unknown or lies beyond the orbit's span. Newton steps on
+    (ground - position) . velocity = 0, each point starting where its neighbour ended.
+    """
+    flat = np.ascontiguousarray(ground, np.float64).reshape(-1, 3)
+    seconds, distance = np.empty(len(flat)), np.empty(len(flat))
+    _abeam(flat, orbit.coefficients, orbit.half_span_s, seconds, distance)
+    return seconds.reshape(ground.shape[:-1]), distance.reshape(ground.shape[:-1])
+
+
+@numba.njit(nogil=True, cache=True)
+def _abeam(
+    ground: np.ndarray,
+    coefficients: np.ndarray,
+    half_span_s: float,
+    seconds: np.ndarray,
+    distance: np.ndarray,
+) -> None:
+    degree = coefficients.shape[1] - 1
+    at = 0.0  # in half spans
+    for p in range(len(ground)):
+        found = np.nan
+        away = np.nan
+        if not np.isnan(ground[p, 0] + ground[p, 1] + ground[p, 2]):
+            if np.isnan(at) or abs(at) > 1.0:
+                at = 0.0
+            for _ in range(20):
+                ahead, square, far = 0.0, 0.0, 0.0
+                for axis in range(3):
+                    place, slope = coefficients[axis, degree], 0.0
+                    for power in range(degree - 1, -1, -1):
+                        slope = slope * at + place
+                        place = place * at + coefficients[axis, power]
+                    gap = ground[p, axis] - place
+                    ahead += gap * slope
+                    square += slope * slope
+                    far += gap * gap
+                step = ahead / square
+                at += step
+                if abs(at) > 1.5:
+                    break
+                if abs(step) * half_span_s < 1e-9:  # 7 micrometres of flight
+                    found, away = at * half_span_s, np.sqrt(far)
+                    break
+        seconds[p], distance[p] = found, away
 
 
 def _covers(vectors: xr.Dataset, start: np.datetime64, stop: np.datetime64) -> bool:
