@@ -1,0 +1,149 @@
+"""Sentinel-1 products as downloaded: SAFE folders and zips, read in place.
+
+Whole scenes, slices and single bursts have one shape: a ``manifest.safe`` beside ``annotation/``
+and ``measurement/``. What the manifest lists may be absent (of a single burst the other swaths
+are); only what is there counts.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from rockglacier.errors import SceneError
+from rockglacier.sentinel1.annotation import Swath, read_annotation
+
+MANIFEST = "manifest.safe"
+# ...-iw2-slc-vv-20200604t022307-..., of annotation and measurement alike.
+NAME = re.compile(
+    r"(?P<mission>s1[a-d])-(?P<swath>iw[123])-slc-(?P<polarisation>vv|vh|hh|hv)-[\dt]+-.+"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Safe:
+    """One product: what its manifest says and which files it holds.
+
+    ``files``: names within the product, with forward slashes; ``place``: where GDAL finds them.
+    """
+
+    path: Path
+    place: str
+    prefix: str  # within the zip; empty for a folder
+    files: frozenset[str]
+
+    def read(self, name: str) -> bytes:
+        """Content of the file ``name``; SceneError where it cannot be read."""
+        try:
+            if self.path.is_dir():
+                return (self.path / name).read_bytes()
+            with zipfile.ZipFile(self.path) as archive:
+                return archive.read(self.prefix + name)
+        except (OSError, KeyError, zipfile.BadZipFile, EOFError, ValueError) as error:
+            raise SceneError(
+                f"{self.path}: {name} cannot be read ({error}); a whole product is needed: "
+                "download it again."
+            ) from error
+
+    @cached_property
+    def manifest(self) -> dict[str, object]:
+        """Mission, relative orbit, pass, mode, type and times that the manifest states."""
+        from xarray_sentinel import esa_safe
+
+        content = self.read(MANIFEST).decode(errors="replace")
+        try:
+            stated, _ = esa_safe.parse_manifest_sentinel1.__wrapped__(io.StringIO(content))
+        except Exception as error:  # whatever the parser meets
+            raise SceneError(
+                f"{self.path}: {MANIFEST} states no Sentinel-1 product ({error}); download "
+                "it again."
+            ) from error
+        return dict(stated)
+
+    @property
+    def mission(self) -> str:
+        """S1A, S1B, S1C or S1D."""
+        return f"S1{self.manifest['number']}"
+
+    @property
+    def relative_orbit(self) -> int:
+        """Relative orbit, 1 to 175."""
+        return int(str(self.manifest["relative_orbit_number"]))
+
+    def swaths(self, polarisation: str) -> list[str]:
+        """Names (without suffix) of the swaths whose annotation of ``polarisation`` is there."""
+        found = []
+        for file in sorted(self.files):
+            folder, _, name = file.rpartition("/")
+            stem, _, suffix = name.rpartition(".")
+            match = NAME.fullmatch(stem)
+            if folder != "annotation" or suffix != "xml" or match is None:
+                continue
+            if match["polarisation"].upper() == polarisation:
+                found.append(stem)
+        return found
+
+    def annotation(self, stem: str) -> Swath:
+        """The annotation of one swath and polarisation."""
+        name = f"annotation/{stem}.xml"
+        return read_annotation(self.read(name), f"{self.path}/{name}")
+
+    def measurement(self, stem: str) -> str:
+        """Where GDAL opens the pixels of one swath; SceneError where the product lacks them."""
+        for suffix in ("tiff", "tif"):
+            name = f"measurement/{stem}.{suffix}"
+            if name in self.files:
+                return f"{self.place}{name}"
+        raise SceneError(
+            f"{self.path}: no measurement/{stem}.tiff; the pixels are needed: download the whole "
+            "product."
+        )
+
+
+def open_safe(path: str | Path) -> Safe:
+    """Open the product at ``path``: a SAFE folder, its ``manifest.safe``, or a zip that holds one.
+
+    Raises
+    ------
+    SceneError
+        There is none, the zip is broken, or names within it point elsewhere.
+    """
+    place = Path(path)
+    if place.name == MANIFEST:
+        place = place.parent
+    if place.is_dir():
+        names = frozenset(p.relative_to(place).as_posix() for p in place.rglob("*") if p.is_file())
+        if MANIFEST not in names:
+            raise SceneError(
+                f"{place}: no {MANIFEST}; the folder of a SAFE product is needed: give the folder "
+                "whose name ends with .SAFE."
+            )
+        return Safe(place, f"{place.absolute()}/", "", names)
+    if not place.exists():
+        raise SceneError(f"{place} does not exist; check the track's path.")
+    try:
+        with zipfile.ZipFile(place) as archive:
+            members = [m for m in archive.namelist() if not m.endswith("/")]
+    except (zipfile.BadZipFile, OSError, EOFError) as error:
+        raise SceneError(
+            f"{place}: {error}; a whole zip of a SAFE product is needed: download it again."
+        ) from error
+    for member in members:
+        parts = PurePosixPath(member.replace("\\", "/"))
+        if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
+            raise SceneError(
+                f"{place}: the zip holds {member!r}, a path out of its own folder; paths within it "
+                "are needed: download the product again from its source."
+            )
+    tops = sorted({m.removesuffix(MANIFEST) for m in members if PurePosixPath(m).name == MANIFEST})
+    if len(tops) != 1:
+        raise SceneError(
+            f"{place}: {len(tops)} {MANIFEST} in the zip; the zip of one SAFE product is needed."
+        )
+    names = frozenset(m.removeprefix(tops[0]) for m in members if m.startswith(tops[0]))
+    # The braces let GDAL take any file name for the archive.
+    return Safe(place, f"/vsizip/{{{place.absolute()}}}/{tops[0]}", tops[0], names)
