@@ -15,9 +15,8 @@ if __name__ == "__main__":
     used = np.flatnonzero(pd.read_csv(snakemake.input.network)["used"])
     rows = io.chunk_rows(snakemake.input.stack, "phase")
     stack = io.open_dataset(snakemake.input.stack, rows=rows).isel(pair=used)
-    known, moving = (
-        reference.polygons(path, grid) if path else None
-        for path in (snakemake.input.stable_ground, snakemake.input.moving_areas)
+    known, moving = reference.named_ground(
+        snakemake.input.stable_ground, snakemake.input.moving_areas, grid
     )
     chosen = reference.choose(
         stack["phase"],

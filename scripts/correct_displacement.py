@@ -59,9 +59,8 @@ if __name__ == "__main__":
     series = io.open_dataset(snakemake.input.displacement, rows=rows)
     geometry = io.open_dataset(snakemake.input.geometry)
     elevation = io.read_raster(snakemake.input.dem)["elevation"]
-    known, moving = (
-        reference.polygons(path, grid) if path else None
-        for path in (snakemake.input.stable_ground, snakemake.input.moving_areas)
+    known, moving = reference.named_ground(
+        snakemake.input.stable_ground, snakemake.input.moving_areas, grid
     )
     if known is None:
         if snakemake.input.cycles:

@@ -12,9 +12,8 @@ if __name__ == "__main__":
     logs.compute_with(snakemake.threads)
     grid = Grid.load(snakemake.input.grid)
     pairs = pd.read_csv(snakemake.input.pairs, parse_dates=["reference", "secondary"])
-    known, moving = (
-        reference.polygons(path, grid) if path else None
-        for path in (snakemake.input.stable_ground, snakemake.input.moving_areas)
+    known, moving = reference.named_ground(
+        snakemake.input.stable_ground, snakemake.input.moving_areas, grid
     )
     if known is not None or moving is not None:
         ground = reference.stable_ground(None, known=known, moving=moving)

@@ -1,6 +1,7 @@
 """What tests share: where the real data lie, and a small grid."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,19 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.skip("real data: set ROCKGLACIER_DATA to the folder that holds sar/, dem/, …")
     return folder.resolve()
+
+
+@pytest.fixture
+def real_data(data_folder: Path) -> Callable[[str], Path]:
+    """A folder of real data by its name below ``data_folder``; skips where it is missing."""
+
+    def find(name: str) -> Path:
+        folder = data_folder / name
+        if not folder.is_dir():
+            pytest.skip(f"real data: {folder} is missing")
+        return folder
+
+    return find
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Real stacks through the readers: dates, baselines, sign and size of known motion."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,19 +24,13 @@ MEXICO = {
 
 
 @pytest.fixture
-def mexico(data_folder: Path) -> Path:
-    folder = data_folder / "sar" / "s1_ifg_stack_mexico_cropA"
-    if not folder.is_dir():
-        pytest.skip(f"real data: {folder} is missing")
-    return folder
+def mexico(real_data: Callable[[str], Path]) -> Path:
+    return real_data("sar/s1_ifg_stack_mexico_cropA")
 
 
 @pytest.fixture
-def himalaya(data_folder: Path) -> Path:
-    folder = data_folder / "sar" / "alos_timeseries_east_himalaya"
-    if not folder.is_dir():
-        pytest.skip(f"real data: {folder} is missing")
-    return folder
+def himalaya(real_data: Callable[[str], Path]) -> Path:
+    return real_data("sar/alos_timeseries_east_himalaya")
 
 
 def test_mexico_city_sinks(mexico: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Annotation, orbits and TOPS carriers, against what ESA's processor states and real pixels."""
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +21,13 @@ TAIL = np.timedelta64(3, "s")
 
 
 @pytest.fixture
-def azores(data_folder: Path) -> Path:
-    folder = data_folder / "sar" / "s1_iw3_slc_subset_azores"
-    if not folder.is_dir():
-        pytest.skip(f"real data: {folder} is missing")
-    return folder
+def azores(real_data: Callable[[str], Path]) -> Path:
+    return real_data("sar/s1_iw3_slc_subset_azores")
 
 
 @pytest.fixture
-def annotations(data_folder: Path) -> list[Path]:
-    folder = data_folder / "sar" / "s1_annotation_pairs"
-    if not folder.is_dir():
-        pytest.skip(f"real data: {folder} is missing")
+def annotations(real_data: Callable[[str], Path]) -> list[Path]:
+    folder = real_data("sar/s1_annotation_pairs")
     return sorted(folder.glob("*/*.SAFE/annotation/*iw*.xml"))
 
 
@@ -74,6 +70,14 @@ def test_burst_numbers_from_the_time_past_the_node_are_the_stated_ones(
     assert compared >= 8
 
 
+def test_a_stated_burst_number_needs_no_table_of_orbits(annotations: list[Path]) -> None:
+    path = next(p for p in annotations if b"<burstId" in p.read_bytes())
+    renamed = path.read_bytes().replace(b"<missionId>S1A", b"<missionId>S1D")
+    found = read_annotation(renamed, str(path))
+    assert found.mission == "S1D"
+    assert found.bursts[0].burst_id == parsed(path).bursts[0].burst_id
+
+
 def test_ground_is_abeam_when_and_where_the_product_says(annotations: list[Path]) -> None:
     for path in annotations:
         if "single_burst" in str(path):
@@ -87,12 +91,15 @@ def test_ground_is_abeam_when_and_where_the_product_says(annotations: list[Path]
         assert np.abs(seconds - track.seconds(times)).max() < 4e-5
 
 
-def test_orbit_files_come_before_the_annotation(azores: Path) -> None:
+def test_orbit_files_come_before_the_annotation(azores: Path, tmp_path: Path) -> None:
     swath = parsed(next(azores.glob("*.xml")))
     files = list(azores.glob("*.EOF"))
     ends = swath.bursts[0].start, swath.bursts[-1].start + TAIL
     restituted = orbits.choose_orbit(files, "S1A", *ends, swath.orbit)
     assert restituted.kind == "AUX_RESORB"
+    later = tmp_path / files[0].name.replace("20220918T093241", "20220918T103241")
+    later.write_bytes(files[0].read_bytes())
+    assert orbits.choose_orbit([*files, later], "S1A", *ends, swath.orbit).path == str(later)
     own = of_annotation(swath)
     apart = own.position(0.0) - restituted.position(restituted.seconds(own.epoch))
     assert np.linalg.norm(apart) < 0.1  # restituted orbits promise 10 cm

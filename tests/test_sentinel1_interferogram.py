@@ -1,5 +1,6 @@
 """Interferograms and coherence: of known statistics, and of a real pair."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -46,10 +47,10 @@ def test_missing_pixels_do_not_count() -> None:
     assert share[0, 0] == 0.0 and share[1, 1] == 1.0
 
 
-def test_a_real_pair_is_coherent_and_loses_a_third_by_a_pixel(data_folder: Path) -> None:
-    folder = data_folder / "sar" / "s1_slc_pair_amsterdam"
-    if not folder.is_dir():
-        pytest.skip(f"real data: {folder} is missing")
+def test_a_real_pair_is_coherent_and_loses_a_third_by_a_pixel(
+    real_data: Callable[[str], Path],
+) -> None:
+    folder = real_data("sar/s1_slc_pair_amsterdam")
 
     def image(day: str, name: str) -> np.ndarray:
         real, imaginary = (

@@ -2,6 +2,7 @@
 
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,8 @@ from rockglacier.sentinel1.safe import open_safe
 
 
 @pytest.fixture
-def products(data_folder: Path) -> Path:
-    folder = data_folder / "sar" / "s1_annotation_pairs"
-    if not folder.is_dir():
-        pytest.skip(f"real data: {folder} is missing")
-    return folder
+def products(real_data: Callable[[str], Path]) -> Path:
+    return real_data("sar/s1_annotation_pairs")
 
 
 def zipped(product: Path, folder: Path, extra: dict[str, bytes] | None = None) -> Path:

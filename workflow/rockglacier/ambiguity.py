@@ -244,13 +244,12 @@ def _sequence(
                     end += 1
                 beyond = False
                 certain = False
-                nearest = rate
                 if information > 0.0:
                     rate = moment / information
                     error = SIGNIFICANT / np.sqrt(information)
                     reach = (abs(rate) + error) * years[order[end - 1]]
                     beyond = abs(rate) > error and reach > quarter
-                    nearest = rate
+                nearest = rate
                 if beyond:
                     nearest, shown, away = _nearest(
                         rate, cycle, years, order[start:end], motion[p, start:end],

@@ -46,9 +46,6 @@ MAXIMUM_PIXELS = 1500  # of a map's longer side as drawn
 CURVE_POINTS = 600  # of a fitted model over the whole series
 # Classes of the RGIK moving areas, m/yr: < 1, 1-3, 3-10, 10-30, 30-100, > 100 cm/yr.
 VELOCITY_CLASSES = (0.01, 0.03, 0.10, 0.30, 1.00)
-# ASSUME: ground whose velocities scatter this many times more than their errors say is not at rest,
-# or the errors are too small.
-RESTLESS = 3.0
 REFERENCE_MARK: dict[str, Any] = {"marker": "^", "ls": "", "ms": 6, "mfc": "white", "mec": "black"}
 NOTHING = "0.6"  # beneath the hatch; of level ground where there is a hillshade
 REASONS = {
@@ -599,6 +596,8 @@ def _histogram(axes: Axes, velocity: xr.Dataset, stable_ground: xr.DataArray | N
     title = f"{count}\nmedian {_signed(middle * factor)}, NMAD {spread * factor:.3g} {unit}"
     error = velocity["velocity_error"].values[observed]
     if stable_ground is not None and np.isfinite(error).any():
+        from rockglacier.velocity import RESTLESS
+
         stated = float(np.nanmedian(error))
         if spread > RESTLESS * stated:
             title += f"\nmoves or is noisy: stated error {stated * factor:.3g}"

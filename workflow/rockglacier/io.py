@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,12 @@ def block_rows(
     fit = int(memory_mb * 1e6 / max(1.0, bytes_per_row * threads))
     rows = max(1, min(fit, -(-height // threads)))
     return max(multiple, rows // multiple * multiple) if multiple <= fit else rows
+
+
+def leaves_its_folder(member: str) -> bool:
+    """Whether the name ``member`` of an archive points out of the archive's own folder."""
+    parts = PurePosixPath(member.replace("\\", "/"))
+    return parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]
 
 
 def _encoding(array: xr.DataArray, rows: int | None) -> dict[str, Any]:

@@ -73,6 +73,16 @@ def polygons(path: str | Path, grid: Grid, *, touched: bool = False) -> xr.DataA
     return xr.DataArray(covered.astype(bool), dims=MAP, coords=grid.coords, name=Path(path).stem)
 
 
+def named_ground(
+    stable_ground: str | Path | None, moving_areas: str | Path | None, grid: Grid
+) -> tuple[xr.DataArray | None, xr.DataArray | None]:
+    """:func:`polygons` of the stable ground and of the moving areas; None where none are named."""
+    known, moving = (
+        polygons(path, grid) if path else None for path in (stable_ground, moving_areas)
+    )
+    return known, moving
+
+
 def stable_ground(
     quality: xr.DataArray | None,
     *,

@@ -48,7 +48,9 @@ LEAST_VARIANCE_FACTOR = 1e-3  # pairs without any noise still weigh finitely
 LIKELIHOOD_ITERATIONS = 40
 SAMPLE_PIXELS = 1024
 SAMPLE_BANDS, SAMPLE_ROWS = 8, 8
-MOVES = 3.0  # times its error: scatter of stable ground that is told
+# ASSUME: ground whose velocities scatter this many times more than their errors say is not at rest,
+# or noisier than it says.
+RESTLESS = 3.0
 MEDIAN_CHI2 = 0.4549364  # median of the chi-squared distribution with one degree of freedom
 MEDIAN_SCATTER = 5.443  # relative variance of that median, times the number of draws
 
@@ -575,8 +577,7 @@ def with_scene_scatter(estimate: xr.Dataset, stable_ground: xr.DataArray) -> xr.
     full NMAD^2 would count the noise twice. It is kept as attribute ``scene_scatter_m_per_year``.
     """
     velocity = estimate["velocity"].where(stable_ground)
-    center = velocity.median()
-    nmad = 1.4826 * abs(velocity - center).median()
+    nmad = _nmad(velocity)
     foretold = (estimate["velocity_error"].where(stable_ground) ** 2).median()
     excess = float(max(0.0, float(nmad**2 - foretold)))
     widened = (estimate["velocity_error"] ** 2 + excess) ** 0.5
@@ -585,12 +586,17 @@ def with_scene_scatter(estimate: xr.Dataset, stable_ground: xr.DataArray) -> xr.
     return out.assign_attrs(scene_scatter_m_per_year=float(np.sqrt(excess)))
 
 
+def _nmad(values: xr.DataArray) -> float:
+    """Robust standard deviation about the median."""
+    return 1.4826 * float(abs(values - values.median()).median())
+
+
 def warn_of_motion(estimate: xr.Dataset, stable_ground: xr.DataArray) -> None:
     """Log a warning where ``stable_ground`` (y, x; bool) scatters far beyond the stated error."""
     rates = estimate["velocity"].where(stable_ground)
-    nmad = 1.4826 * float(abs(rates - rates.median()).median())
+    nmad = _nmad(rates)
     error = float(estimate["velocity_error"].where(stable_ground).median())
-    if nmad > MOVES * error:
+    if nmad > RESTLESS * error:
         logger.warning(
             "what counts as stable ground scatters by %.1f mm/yr, %.0f times its error: it moves "
             "or holds delays; give stable_ground, moving_areas or corrections.local_reference",

@@ -21,7 +21,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -29,6 +29,7 @@ import xarray as xr
 from rockglacier.conventions import SENTINEL1_WAVELENGTH_M
 from rockglacier.errors import SceneError
 from rockglacier.grid import Grid
+from rockglacier.io import leaves_its_folder
 from rockglacier.readers.geometry import from_look_vector, geometry_dataset
 from rockglacier.readers.rasters import (
     RasterStack,
@@ -168,8 +169,7 @@ def _in_zip(path: Path) -> Iterator[_Product]:
         with zipfile.ZipFile(path) as archive:
             members = archive.namelist()
             for member in members:
-                parts = PurePosixPath(member.replace("\\", "/"))
-                if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
+                if leaves_its_folder(member):
                     raise FlawedPair(
                         path,
                         "unsafe path in the zip",

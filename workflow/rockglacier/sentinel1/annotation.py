@@ -82,11 +82,6 @@ class Swath:
         return SPEED_OF_LIGHT / self.radar_frequency_hz
 
     @property
-    def range_spacing_m(self) -> float:
-        """Slant range between samples."""
-        return 0.5 * SPEED_OF_LIGHT / self.range_sampling_hz
-
-    @property
     def azimuth_frequency_hz(self) -> float:
         """Lines per second of the focused image."""
         return 1.0 / self.azimuth_interval_s
@@ -137,7 +132,7 @@ def read_annotation(content: bytes, path: str) -> Swath:
     bursts = tuple(
         Burst(
             number,
-            _burst_id(element, relative_orbit(mission, orbit_number), half_burst_s),
+            _burst_id(element, mission, orbit_number, half_burst_s),
             _time(text("azimuthTime", element)),
             _time(text("sensingTime", element)),
             np.array(text("firstValidSample", element).split(), np.int64),
@@ -181,11 +176,13 @@ def _time(text: str) -> np.datetime64:
     return np.datetime64(text, "ns")
 
 
-def _burst_id(element: ElementTree.Element, orbit: int, half_burst_s: float) -> int:
+def _burst_id(
+    element: ElementTree.Element, mission: str, absolute_orbit: int, half_burst_s: float
+) -> int:
     """The burst's number: as stated (since IPF 3.40), else from the time of its middle."""
     stated = element.findtext("burstId")
     if stated and stated.strip():
         return int(stated)
     past_node = float(element.findtext("azimuthAnxTime") or "nan") + half_burst_s
-    elapsed = past_node + (orbit - 1) * ORBIT_PERIOD_S
+    elapsed = past_node + (relative_orbit(mission, absolute_orbit) - 1) * ORBIT_PERIOD_S
     return 1 + int(np.floor((elapsed - PREAMBLE_S) / BURST_PERIOD_S))

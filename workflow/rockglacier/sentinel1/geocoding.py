@@ -17,7 +17,7 @@ import xarray as xr
 from rockglacier.conventions import X, Y
 from rockglacier.grid import Grid
 from rockglacier.sentinel1.annotation import SPEED_OF_LIGHT, Burst, Swath
-from rockglacier.sentinel1.interpolation import AZIMUTH_TAPS, RANGE_TAPS, interpolate
+from rockglacier.sentinel1.interpolation import interpolate
 from rockglacier.sentinel1.orbit import Orbit, zero_doppler
 from rockglacier.sentinel1.tops import Carrier
 
@@ -80,20 +80,6 @@ def place_in_burst(
         valid = (line >= lines.start) & (line <= lines.stop - 1)
         valid &= (sample >= samples.start) & (sample <= samples.stop - 1)
     return Place(*(np.where(valid, a, np.nan) for a in (line, sample, slant_range)))
-
-
-def window(place: Place, lines: int, samples: int) -> tuple[slice, slice] | None:
-    """Lines and samples of the burst that interpolation at ``place`` needs; None where none."""
-    if not place.inside.any():
-        return None
-    bounds = []
-    for values, taps, size in (
-        (place.line, AZIMUTH_TAPS, lines),
-        (place.sample, RANGE_TAPS, samples),
-    ):
-        low, high = np.nanmin(values), np.nanmax(values)
-        bounds.append(slice(max(0, int(low) - taps), min(size, int(high) + taps + 1)))
-    return bounds[0], bounds[1]
 
 
 def geocode(

@@ -37,18 +37,6 @@ def kernels(taps: int, bandwidth: float) -> np.ndarray:
     return np.linalg.solve(correlation, wanted.T).T
 
 
-def power_lost(taps: int, bandwidth: float) -> float:
-    """Largest share of the power of a band-limited signal that :func:`kernels` gets wrong."""
-    weights = kernels(taps, bandwidth)
-    place = np.arange(taps) - taps // 2 + 1
-    fraction = np.linspace(0.0, 1.0, STEPS + 1)
-    correlation = np.sinc(bandwidth * np.subtract.outer(place, place))
-    wanted = np.sinc(bandwidth * (place[None, :] - fraction[:, None]))
-    error = 1.0 - 2.0 * (weights * wanted).sum(axis=1)
-    error += np.einsum("fi,ij,fj->f", weights, correlation, weights)
-    return float(error.max())
-
-
 def interpolate(image: np.ndarray, line: np.ndarray, sample: np.ndarray) -> np.ndarray:
     """``image`` (line, sample; complex64, without azimuth carrier) at ``line`` and ``sample``.
 

@@ -123,17 +123,14 @@ def choose_orbit(
     Precise before restituted; without either the state vectors of the product's ``annotation``,
     with a warning: they may be off by metres.
     """
-    best: tuple[int, str, Path, xr.Dataset] | None = None
-    for path in sorted(Path(file) for file in files):
+    fit: list[tuple[str, Path, xr.Dataset]] = []
+    # Of one kind the last made: names state the time of making before that of validity.
+    for path in sorted(map(Path, files), key=lambda file: file.name, reverse=True):
         of, kind, vectors = read_orbit_file(path)
-        if of != mission or not _covers(vectors, start, stop):
-            continue
-        rank = KINDS.index(kind)
-        # Of one kind the last made: names end with the validity, before it the time of making.
-        if best is None or (rank, path.name) <= (best[0], best[2].name) or rank < best[0]:
-            best = (rank, kind, path, vectors)
-    if best is not None:
-        _, kind, path, vectors = best
+        if of == mission and _covers(vectors, start, stop):
+            fit.append((kind, path, vectors))
+    if fit:
+        kind, path, vectors = min(fit, key=lambda found: KINDS.index(found[0]))
         if kind != KINDS[0]:
             logger.warning("%s: restituted orbit (10 cm); a precise one is better", path)
         return fit_orbit(vectors, start, stop, kind, str(path))

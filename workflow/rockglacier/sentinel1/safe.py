@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from rockglacier.errors import SceneError
+from rockglacier.io import leaves_its_folder
 from rockglacier.sentinel1.annotation import Swath, read_annotation
 
 MANIFEST = "manifest.safe"
@@ -133,8 +134,7 @@ def open_safe(path: str | Path) -> Safe:
             f"{place}: {error}; a whole zip of a SAFE product is needed: download it again."
         ) from error
     for member in members:
-        parts = PurePosixPath(member.replace("\\", "/"))
-        if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
+        if leaves_its_folder(member):
             raise SceneError(
                 f"{place}: the zip holds {member!r}, a path out of its own folder; paths within it "
                 "are needed: download the product again from its source."
