@@ -8,6 +8,8 @@ from rockglacier.readers.stack import lonlat_bounds
 
 def place(source, **keys):
     """Grid and extent of one track."""
+    if source == "scenes":
+        return None, tuple(keys["bounds"])
     if source == "simulated":
         from rockglacier.simulation import simulate_stack
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import scenes
 
 from rockglacier.grid import Grid
 
@@ -37,3 +38,16 @@ def real_data(data_folder: Path) -> Callable[[str], Path]:
 def grid() -> Grid:
     """A small UTM grid of odd size."""
     return Grid("EPSG:32632", 640000.0, 5200000.0, 40.0, 40.0, 37, 29)
+
+
+@pytest.fixture(scope="session")
+def ideal_scenes(tmp_path_factory: pytest.TempPathFactory) -> scenes.Simulated:
+    """Two dates without noise, loss of coherence or atmosphere, and three corner reflectors."""
+    folder = tmp_path_factory.mktemp("ideal")
+    return scenes.simulate(folder, dates=2, ideal=True, reflectors=scenes.REFLECTORS)
+
+
+@pytest.fixture(scope="session")
+def noisy_scenes(tmp_path_factory: pytest.TempPathFactory) -> scenes.Simulated:
+    """Three dates as they would be recorded."""
+    return scenes.simulate(tmp_path_factory.mktemp("noisy"), dates=3)

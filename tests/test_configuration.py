@@ -127,7 +127,7 @@ def test_a_mistake_is_named_with_its_cure(config, tmp_path, text, message):
     ("old", "new", "message"),
     [
         ("source: mintpy", "source: minpty", "source is 'minpty'; .* did you mean 'mintpy'"),
-        ("source: mintpy", "source: scenes", "raw scenes are not available in this version"),
+        ("source: mintpy", "source: scenes", "is 'scenes', which needs dem: Elevation raster"),
         ("    source: mintpy\n", "", "tracks.t1.source is missing"),
         ("path: stack/ifgramStack.h5", "paht: stack", "tracks.t1.paht is unknown; .* 'path'"),
         ("path: stack/ifgramStack.h5", "path: nowhere", "tracks.t1.path is 'nowhere', but"),

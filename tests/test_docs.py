@@ -112,7 +112,7 @@ EXAMPLES = [
 @pytest.mark.parametrize("block", EXAMPLES, ids=lambda block: block.partition("\n")[0])
 def test_every_region_in_the_documents_is_valid(block, tmp_path):
     for path in re.findall(
-        r"(?:path|dem|delays|geometry|stable_ground|moving_areas): *([\w./-]+)", block
+        r"(?:path|dem|delays|geometry|orbits|stable_ground|moving_areas): *([\w./-]+)", block
     ):
         (tmp_path / path).mkdir(parents=True, exist_ok=True)
     (tmp_path / "example.yaml").write_text(block)

@@ -1,12 +1,15 @@
 """What reruns is what changed."""
 
 import os
+import shutil
 
 import pytest
+from scenes import GRID
 from stack_formats import Scene, write_geotiffs
 from workspace import Workspace
 
 from rockglacier.grid import Grid
+from rockglacier.readers.stack import lonlat_bounds
 
 AFTER_INVERSION = {
     *("inverting the network", "corrections", "velocity", "figures of the velocity"),
@@ -138,3 +141,74 @@ def test_a_pair_added_in_a_sub_folder_reruns_the_reader(pairs):
         for file in set(folder.iterdir()) - present:
             file.unlink()
     assert set(planned["alpha"]) >= AFTER_READING
+
+
+SCENES = """\
+name: Gamma
+area: {area}
+dem: {dem}
+dem_datum: ellipsoid
+tracks:
+  t1: {{source: scenes, path: scenes, looks: [2, 4]}}
+"""
+
+
+@pytest.fixture(scope="module")
+def scenes_run(noisy_scenes, tmp_path_factory):
+    """A region of three raw scenes, of which two have been run through to the stack."""
+    folder = tmp_path_factory.mktemp("scenes")
+    made = Workspace(folder)
+    bounds = lonlat_bounds(GRID)
+    area = [round(bounds[0] + 0.002, 4), round(bounds[1] + 0.002, 4)]
+    area += [round(bounds[2] - 0.002, 4), round(bounds[3] - 0.002, 4)]
+    made.write("gamma", SCENES.format(area=area, dem=noisy_scenes.folder / "dem.tif"))
+    for path in (*noisy_scenes.products[:2], *noisy_scenes.orbits):
+        copy_into(path, folder / "scenes")
+    made.run("--until", "stack_pairs", regions="gamma")
+    return made
+
+
+def copy_into(path, folder):
+    """Copy a file or a product."""
+    folder.mkdir(exist_ok=True)
+    if path.is_dir():
+        shutil.copytree(path, folder / path.name)
+    else:
+        shutil.copy(path, folder)
+
+
+def test_another_date_makes_itself_and_its_pairs_and_nothing_else(scenes_run, noisy_scenes):
+    until = ("--until", "stack_pairs")
+    assert scenes_run.planned(*until, regions="gamma") == {}
+    copy_into(noisy_scenes.products[2], scenes_run.folder / "scenes")
+    scenes_run.run("--until", "plan_pairs", regions="gamma")
+    planned = scenes_run.planned(*until, regions="gamma")["gamma"]
+    assert sorted(planned) == [
+        "geocoding 20200628",
+        "interferogram 20200604 to 20200628",
+        "interferogram 20200616 to 20200628",
+        "stacking the pairs",
+    ]
+
+
+def test_a_filter_remakes_pairs_but_not_images(scenes_run):
+    path = scenes_run.folder / "gamma.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("looks: [2, 4]", "looks: [2, 4], goldstein: 0.5"))
+    planned = scenes_run.planned("--until", "stack_pairs", regions="gamma")["gamma"]
+    path.write_text(text)
+    assert {job for job in planned if job.startswith("interferogram")} >= {
+        "interferogram 20200604 to 20200616"
+    }
+    assert not {"geocoding 20200604", "geocoding 20200616"} & set(planned)
+    assert not [job for job in planned if job.startswith(("looking", "line of sight"))]
+
+
+def test_removed_images_are_not_made_again(scenes_run):
+    until = ("--until", "stack_pairs")
+    scenes_run.run(*until, regions="gamma")
+    track = scenes_run.results / "gamma" / "t1"
+    assert len(list((track / "slc").iterdir())) == 3
+    scenes_run.run("--printshellcmds", "clean_slc", regions="gamma")
+    assert not (track / "slc").exists()
+    assert scenes_run.planned(*until, regions="gamma") == {}

@@ -14,7 +14,10 @@ TEXT = {path: path.read_text() for path in sorted((ROOT / "workflow" / "rules").
 RULES = {
     name: body
     for text in TEXT.values()
-    for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^rule |\Z)", text, re.M | re.S)
+    for name, body in re.findall(
+        r"^(?:rule|checkpoint) (\w+):\n(.*?)(?=^rule |^checkpoint |\Z)", text, re.M | re.S
+    )
+    if "    output:\n" in body  # the others are targets, not products
 }
 
 
@@ -24,7 +27,9 @@ def imported(script):
     for node in ast.walk(ast.parse(script.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rockglacier"):
             parent = node.module.removeprefix("rockglacier").lstrip(".")
-            found |= {parent} if parent else {alias.name for alias in node.names}
+            names = {".".join(filter(None, (parent, alias.name))) for alias in node.names}
+            modules = {name for name in names if provenance._exists(name)}
+            found |= modules or {parent}
     return found
 
 

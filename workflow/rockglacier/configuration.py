@@ -27,7 +27,6 @@ ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "config" / "schema"
 DATA = "${ROCKGLACIER_DATA}"
 MINTPY_GEOMETRY = ("geometryGeo.h5", "geometryRadar.h5")
-NOT_YET = {"scenes": "raw scenes are not available in this version; give interferograms"}
 
 Settings = dict[str, Any]
 
@@ -111,6 +110,8 @@ def source_paths(track: Mapping[str, Any]) -> list[Path]:
     """
     if "path" not in track:  # simulated
         return []
+    if track["source"] == "scenes":
+        return [Path(track[key]) for key in ("path", "orbits") if track.get(key)]
     path, source = Path(track["path"]), track["source"]
     found = [path]
     if source == "isce2":
@@ -204,15 +205,25 @@ def _region(region: Settings, path: Path, defaults: Settings) -> Settings:
     for name, track in region["tracks"].items():
         key = f"tracks.{name}"
         source = track.get("source")
-        if source in NOT_YET:
-            raise ConfigurationError(f"{where}: {key}.source is {source!r}: {NOT_YET[source]}.")
         _validate({"source": source} if "source" in track else {}, _source_schema(), where, key)
         needed = track_schema(source)
         _validate(track, needed, where, key)
         given = {k: p["default"] for k, p in needed["properties"].items() if "default" in p} | track
         tracks[name] = _resolve(given, needed, path, key)
+        _check_scenes(tracks[name], merged, where, key)
     found = _resolve(merged, schema("settings"), path, "")
     return {"name": region["name"], "file": where, "tracks": tracks, **found}
+
+
+def _check_scenes(track: Settings, settings: Settings, where: str, key: str) -> None:
+    """What raw scenes need of the region's settings."""
+    needed = {"scenes": ["dem", "dem_datum"], "simulated_scenes": ["area"]}
+    for name in needed.get(track["source"], []):
+        if settings[name] is None:
+            about = schema("settings")["properties"][name]["description"].rstrip(".")
+            raise ConfigurationError(
+                f"{where}: {key}.source is {track['source']!r}, which needs {name}: {about}."
+            )
 
 
 def _source_schema() -> Settings:

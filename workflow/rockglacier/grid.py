@@ -254,6 +254,16 @@ class Grid:
             height=bottom - top,
         )
 
+    def subdivided(self, rows: int, columns: int) -> Grid:
+        """The grid whose blocks of ``rows`` by ``columns`` pixels are the pixels of this one."""
+        return replace(
+            self,
+            dx=self.dx / columns,
+            dy=self.dy / rows,
+            width=self.width * columns,
+            height=self.height * rows,
+        )
+
     def offset(self, other: Grid) -> tuple[int, int] | None:
         """Row and column of ``other``'s first pixel here; None where pixels do not coincide."""
         if not _same_crs(self.crs, other.crs):

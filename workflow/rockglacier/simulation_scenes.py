@@ -122,6 +122,9 @@ class Beam:
     doppler_rate_hz_s: np.ndarray  # k_t, polynomial in s
     centroid_hz: np.ndarray
     reference_s: np.ndarray  # eta_ref
+    # Two-way time of the swath's middle, from where the processor takes all echoes to return when
+    # it times lines (Gisinger et al. 2021, doi:10.1109/TGRS.2019.2961248); None: exact times.
+    bistatic_middle_s: float | None = None
 
     def doppler(self, line: np.ndarray, two_way_s: np.ndarray) -> np.ndarray:
         """Doppler (Hz) at which points at ``line`` were seen."""
@@ -142,8 +145,20 @@ def illuminate(
     ``amplitude`` (n,) is complex; ``path_m`` (n, one way) is what motion away from the satellite
     and delay of the air add to each path.
     """
-    seconds, distance = track.abeam(ground)
+    return expose(beam, *track.abeam(ground), amplitude, path_m)
+
+
+def expose(
+    beam: Beam,
+    seconds: np.ndarray,
+    distance: np.ndarray,
+    amplitude: np.ndarray,
+    path_m: np.ndarray | float,
+) -> np.ndarray:
+    """:func:`illuminate` of scatterers that are abeam at ``seconds``, ``distance`` (m) away."""
     two_way = 2.0 * distance / SPEED_OF_LIGHT
+    if beam.bistatic_middle_s is not None:
+        seconds = seconds + 0.5 * (beam.bistatic_middle_s - two_way)
     line = (seconds - beam.start_s) / beam.azimuth_interval_s
     sample = (two_way - beam.range_start_s) * beam.range_sampling_hz
     turn = 2.0 * np.pi * beam.doppler(line, two_way) * beam.azimuth_interval_s

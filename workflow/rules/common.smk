@@ -1,11 +1,15 @@
 """Where regions and tracks are found, and what a job may use."""
 
+import csv
 from functools import cache
 
 from rockglacier.configuration import load, source_paths
 from rockglacier.provenance import digest, files, state
 
 INTERFEROGRAMS = ["geotiff", "hyp3", "licsar", "isce2", "mintpy"]
+SCENES = ["scenes", "simulated_scenes"]
+PROCESSING = ["looks", "polarisation", "bistatic", "goldstein", "unwrapper", "min_coherence"]
+PROCESSING += ["pair_days", "pair_baseline_m", "yearly_days", "connections"]
 REGIONS = load(config, Path(workflow.basedir) / "config" / "config.yaml")
 
 
@@ -67,12 +71,120 @@ def source(wildcards):
 
 
 def sources(wildcards):
-    """What the region's tracks are read from."""
+    """What the region's tracks are read from, but for raw scenes, whose tables say where they lie."""
     return [
         keys["path"]
         for keys in REGIONS[wildcards.region]["tracks"].values()
-        if keys["source"] != "simulated"
+        if keys["source"] not in ("simulated", *SCENES)
     ]
+
+
+def scene_tables(wildcards):
+    """Tables of the region's tracks that are raw scenes."""
+    return [
+        f"{config['results']}/{wildcards.region}/{track}/scenes.csv"
+        for track, keys in REGIONS[wildcards.region]["tracks"].items()
+        if keys["source"] in SCENES
+    ]
+
+
+def track_folder(wildcards):
+    """Where the products of the track lie."""
+    return f"{config['results']}/{wildcards.region}/{wildcards.track}"
+
+
+def is_simulated(wildcards):
+    """Whether the track's scenes are simulated."""
+    return REGIONS[wildcards.region]["tracks"][wildcards.track]["source"] == "simulated_scenes"
+
+
+def scene_folder(wildcards):
+    """The folder of the track's products."""
+    if is_simulated(wildcards):
+        return f"{track_folder(wildcards)}/raw"
+    return source(wildcards)
+
+
+def orbit_folder(wildcards):
+    """The folder of the track's orbit files, if there is one."""
+    return REGIONS[wildcards.region]["tracks"][wildcards.track].get("orbits") or []
+
+
+def scene_dem(wildcards):
+    """The DEM under the track's scenes."""
+    if is_simulated(wildcards):
+        return f"{track_folder(wildcards)}/raw"
+    return REGIONS[wildcards.region]["dem"]
+
+
+def dem_datum(wildcards):
+    """What the heights of that DEM refer to."""
+    return "ellipsoid" if is_simulated(wildcards) else REGIONS[wildcards.region]["dem_datum"]
+
+
+def simulated_keys(wildcards):
+    """The keys of a track of simulated scenes that shape them, not their processing."""
+    keys = REGIONS[wildcards.region]["tracks"][wildcards.track]
+    return {name: value for name, value in keys.items() if name not in ("source", *PROCESSING)}
+
+
+def rows_of(path):
+    """The rows of a table, as text; none before it is made."""
+    if not Path(path).exists():
+        return []
+    with open(path, newline="") as table:
+        return list(csv.DictReader(table))
+
+
+def planned(wildcards):
+    """The table of the pairs to make; once it is there, the scenes that can be used are known."""
+    return checkpoints.plan_pairs.get(region=wildcards.region, track=wildcards.track).output.planned
+
+
+def pairs_to_make(wildcards):
+    """The products of those pairs."""
+    return [
+        f"{track_folder(wildcards)}/pairs/{row['reference']}_{row['secondary']}.zarr"
+        for row in rows_of(planned(wildcards))
+    ]
+
+
+def bursts_on(wildcards, date):
+    """Product, swath, number and orbit file of each burst on ``date`` (the first where None)."""
+    rows = rows_of(f"{track_folder(wildcards)}/scenes.csv")
+    date = date or (rows[0]["date"] if rows else "")
+    names = ("path", "stem", "number", "orbit_file", "burst")
+    return [
+        [row[name] for name in names]
+        for row in rows
+        if row["date"].replace("-", "") == date.replace("-", "")
+    ]
+
+
+def bursts_of_first(wildcards):
+    """Bursts of the first date, whose geometry the track follows."""
+    return bursts_on(wildcards, None)
+
+
+def bursts_of_date(wildcards):
+    """Bursts of the job's date."""
+    return bursts_on(wildcards, wildcards.date)
+
+
+def places(wildcards):
+    """What tells where the region's tracks lie: their keys, or of raw scenes the bounds of bursts."""
+    found = {}
+    for track, keys in REGIONS[wildcards.region]["tracks"].items():
+        found[track] = keys
+        if keys["source"] in SCENES:
+            rows = rows_of(f"{config['results']}/{wildcards.region}/{track}/scenes.csv")
+            first = [row for row in rows if row["date"] == rows[0]["date"]]
+            pick = {"west": min, "south": min, "east": max, "north": max}
+            bounds = [
+                of([float(row[end]) for row in first], default=None) for end, of in pick.items()
+            ]
+            found[track] = {"source": "scenes", "bounds": bounds}
+    return found
 
 
 def is_displacement(wildcards):
@@ -86,6 +198,7 @@ def reader_digest(wildcards):
     tracks = REGIONS[wildcards.region]["tracks"]
     names = [wildcards.track] if hasattr(wildcards, "track") else tracks
     found = {tracks[name]["source"] for name in names}
+    found -= set(SCENES)
     modules = {source: f"readers.{source}" for source in found} | {"simulated": "simulation"}
     return digest("grid", "readers.assemble", *(modules[source] for source in sorted(found)))
 
@@ -116,7 +229,10 @@ def apart(region):
 def source_state(wildcards):
     """Digest of names, sizes and times of the files that the track is read from, or all tracks."""
     tracks = REGIONS[wildcards.region]["tracks"]
-    names = [wildcards.track] if hasattr(wildcards, "track") else tracks
+    if hasattr(wildcards, "track"):
+        names = [wildcards.track]
+    else:
+        names = [name for name in tracks if tracks[name]["source"] not in SCENES]
     paths = tuple(path for name in names for path in source_paths(tracks[name]))
     return state(paths, apart(wildcards.region))
 
@@ -131,6 +247,8 @@ def delays_state(wildcards):
 def track_gb(region, track):
     """Gigabytes of the track's source; of float32 phase and coherence where it is simulated."""
     keys = REGIONS[region]["tracks"][track]
+    if keys["source"] == "simulated_scenes":
+        return 0.1
     if keys["source"] == "simulated":
         return 115 * keys["height"] * keys["width"] * 8 / 1e9
     found = [file for path in source_paths(keys) for file in files(path, apart(region))]

@@ -4,6 +4,7 @@
 rule define_grid:
     input:
         sources=sources,
+        scenes=ancient(scene_tables),
     output:
         grid="<results>/{region}/grid.json",
     log:
@@ -16,7 +17,7 @@ rule define_grid:
         mem_mb=megabytes(500, 20),
         runtime=minutes(5, 1),
     params:
-        tracks=setting("tracks"),
+        tracks=places,
         area=setting("area"),
         crs=setting("grid/crs"),
         spacing_m=setting("grid/spacing_m"),

@@ -38,7 +38,7 @@ rule summarise:
         rejected=every_track("rejected.csv"),
         networks=every_track("network.json", but=["displacement"]),
         cycles=every_track("cycles.zarr", but=["displacement"]),
-        truths=every_track("truth.zarr", but=["displacement", *INTERFEROGRAMS]),
+        truths=every_track("truth.zarr", but=["displacement", "scenes", *INTERFEROGRAMS]),
         figures=figures_of,
     output:
         summary="<results>/{region}/summary.json",

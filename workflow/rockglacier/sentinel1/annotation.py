@@ -140,6 +140,20 @@ def read_annotation(content: bytes, path: str) -> Swath:
         )
         for number, element in enumerate(elements)
     )
+    try:
+        orbit, doppler, fm_rate = (
+            parse(io.StringIO(content.decode()))
+            for parse in (
+                sentinel1.open_orbit_dataset,
+                sentinel1.open_dc_estimate_dataset,
+                sentinel1.open_azimuth_fm_rate_dataset,
+            )
+        )
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise SceneError(
+            f"{path}: state vectors, Doppler centroids or azimuth FM rates are not as the product "
+            f"specification has them ({error!r}); download the product again."
+        ) from error
     return Swath(
         path=path,
         mission=mission,
@@ -155,11 +169,40 @@ def read_annotation(content: bytes, path: str) -> Swath:
         lines_per_burst=int(text("linesPerBurst", timing)),
         samples_per_burst=int(text("samplesPerBurst", timing)),
         bursts=bursts,
-        orbit=sentinel1.open_orbit_dataset(io.StringIO(content.decode())),
-        doppler=sentinel1.open_dc_estimate_dataset(io.StringIO(content.decode())),
-        fm_rate=sentinel1.open_azimuth_fm_rate_dataset(io.StringIO(content.decode())),
+        orbit=orbit,
+        doppler=doppler,
+        fm_rate=fm_rate,
         bistatic_corrected=text(processing + "bistaticDelayCorrectionApplied") == "true",
     )
+
+
+def ground_of_bursts(content: bytes, path: str) -> tuple[tuple[float, float, float, float], ...]:
+    """West, south, east and north (degrees) of each burst, by the annotation's geolocation grid.
+
+    SceneError where the grid is absent.
+    """
+    root = ElementTree.fromstring(content)
+    points = np.array(
+        [
+            [float(point.findtext(tag) or "nan") for tag in ("line", "longitude", "latitude")]
+            for point in root.iterfind(".//geolocationGridPoint")
+        ]
+    ).reshape(-1, 3)
+    lines = float(root.findtext("swathTiming/linesPerBurst") or "nan")
+    count = len(root.findall("swathTiming/burstList/burst"))
+    bounds = []
+    for number in range(count):
+        # Grid lines stand at the first line of each burst, and at the last of the product.
+        near = np.abs(points[:, 0] / lines - (number + 0.5)) <= 0.5 + 1.0 / lines
+        if not near.any():
+            raise SceneError(
+                f"{path}: no geolocation grid around burst {number}; the annotation of an IW SLC "
+                "is needed: download the product again."
+            )
+        west, south = points[near, 1:].min(axis=0)
+        east, north = points[near, 1:].max(axis=0)
+        bounds.append((float(west), float(south), float(east), float(north)))
+    return tuple(bounds)
 
 
 def relative_orbit(mission: str, absolute: int) -> int:

@@ -17,10 +17,11 @@ import xarray as xr
 from rockglacier.conventions import X, Y
 from rockglacier.grid import Grid
 from rockglacier.sentinel1.annotation import SPEED_OF_LIGHT, Burst, Swath
-from rockglacier.sentinel1.interpolation import interpolate
+from rockglacier.sentinel1.interpolation import AZIMUTH_TAPS, RANGE_TAPS, interpolate
 from rockglacier.sentinel1.orbit import Orbit, zero_doppler
 from rockglacier.sentinel1.tops import Carrier
 
+DERAMPED_LINES = 128  # at a time, to bound memory
 Bistatic = Literal["mid-swath", "none"]
 
 
@@ -67,7 +68,19 @@ def place_in_burst(
 
     Source: Gisinger et al. (2021), doi:10.1109/TGRS.2019.2961248, section III.
     """
-    seconds, slant_range = zero_doppler(orbit, ground)
+    return locate(swath, burst, orbit, *zero_doppler(orbit, ground), bistatic=bistatic)
+
+
+def locate(
+    swath: Swath,
+    burst: Burst,
+    orbit: Orbit,
+    seconds: np.ndarray,
+    slant_range: np.ndarray,
+    *,
+    bistatic: Bistatic = "mid-swath",
+) -> Place:
+    """:func:`place_in_burst` of ground abeam at ``seconds`` of ``orbit``, so many metres away."""
     two_way = 2.0 * slant_range / SPEED_OF_LIGHT
     if bistatic == "mid-swath":
         middle = swath.slant_range_time_s + 0.5 * swath.samples_per_burst / swath.range_sampling_hz
@@ -94,11 +107,29 @@ def geocode(
     ``corner``: line and sample of the first pixel within the burst. Zero pixels, which the burst
     holds outside its valid samples, count as zero, not as missing: ``place`` keeps to the valid.
     """
-    line = np.arange(pixels.shape[0])[:, None] + corner[0]
-    sample = np.arange(pixels.shape[1])[None, :] + corner[1]
-    shape = pixels.shape
-    ramp = carrier.phase(*np.broadcast_arrays(line.astype(float), sample.astype(float)))
-    flat = pixels * np.exp(-1j * ramp.reshape(shape)).astype(np.complex64)
+    return resample(deramp(pixels, corner, carrier), corner, place, carrier, wavelength_m)
+
+
+def deramp(pixels: np.ndarray, corner: tuple[int, int], carrier: Carrier) -> np.ndarray:
+    """``pixels`` (line, sample; complex) of a burst without its azimuth carrier (complex64)."""
+    out = np.empty(pixels.shape, np.complex64)
+    sample = np.arange(pixels.shape[1], dtype=float)[None, :] + corner[1]
+    for top in range(0, pixels.shape[0], DERAMPED_LINES):
+        rows = slice(top, top + DERAMPED_LINES)
+        line = np.arange(*rows.indices(pixels.shape[0])[:2], dtype=float)[:, None] + corner[0]
+        ramp = carrier.phase(*np.broadcast_arrays(line, sample))
+        out[rows] = pixels[rows] * np.exp(-1j * ramp).astype(np.complex64)
+    return out
+
+
+def resample(
+    flat: np.ndarray,
+    corner: tuple[int, int],
+    place: Place,
+    carrier: Carrier,
+    wavelength_m: float,
+) -> np.ndarray:
+    """What :func:`deramp` made at ``place``, its carrier put back, flattened (complex64)."""
     out = np.full(place.line.shape, np.nan, np.complex64)
     inside = place.inside
     at = place.line[inside], place.sample[inside]
@@ -109,6 +140,20 @@ def geocode(
     phase = carrier.phase(*at) + 2.0 * np.pi * (turns - np.floor(turns))
     out[inside] = values * np.exp(1j * phase).astype(np.complex64)
     return out
+
+
+def window(place: Place, lines: int, samples: int) -> tuple[slice, slice] | None:
+    """Lines and samples of the burst that interpolation at ``place`` needs; None where none."""
+    if not place.inside.any():
+        return None
+    bounds = []
+    for values, taps, size in (
+        (place.line, AZIMUTH_TAPS, lines),
+        (place.sample, RANGE_TAPS, samples),
+    ):
+        low, high = np.nanmin(values), np.nanmax(values)
+        bounds.append(slice(max(0, int(low) - taps), min(size, int(high) + taps + 1)))
+    return bounds[0], bounds[1]
 
 
 def merged(parts: list[tuple[np.ndarray, np.ndarray]], grid: Grid) -> xr.DataArray:

@@ -40,3 +40,21 @@ def interfere(
     with np.errstate(invalid="ignore", divide="ignore"):
         coherence = np.abs(mean) / np.sqrt(first * second)
     return mean.astype(np.complex64), coherence.astype(np.float32)
+
+
+def goldstein(interferogram: np.ndarray, exponent: float, window: int = 32) -> np.ndarray:
+    """``interferogram`` (y, x; complex64) whose spectrum, by overlapping windows, is sharpened.
+
+    The spectrum of each ``window`` is weighted by its magnitude to the power of ``exponent`` (0..1;
+    0 leaves it as it is). Missing pixels (NaN) count as zero and stay missing.
+
+    Source: Goldstein & Werner (1998), doi:10.1029/1998GL900033, as whirlwind computes it.
+    """
+    if exponent == 0.0:
+        return interferogram
+    import whirlwind
+
+    known = np.isfinite(interferogram)
+    image = np.where(known, interferogram, 0).astype(np.complex64)
+    smooth = np.asarray(whirlwind.goldstein(image, exponent, window))
+    return np.where(known, smooth, np.nan).astype(np.complex64)

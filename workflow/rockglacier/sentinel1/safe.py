@@ -9,14 +9,21 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from rockglacier.errors import SceneError
 from rockglacier.io import leaves_its_folder
 from rockglacier.sentinel1.annotation import Swath, read_annotation
+
+if TYPE_CHECKING:
+    from rasterio import DatasetReader
 
 MANIFEST = "manifest.safe"
 # ...-iw2-slc-vv-20200604t022307-..., of annotation and measurement alike.
@@ -103,6 +110,19 @@ class Safe:
             f"{self.path}: no measurement/{stem}.tiff; the pixels are needed: download the whole "
             "product."
         )
+
+
+@contextmanager
+def open_pixels(place: str) -> Iterator[DatasetReader]:
+    """The measurement at ``place`` (of :meth:`Safe.measurement`), open; it lies on no map."""
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        source = rasterio.open(place)
+    with source:
+        yield source
 
 
 def open_safe(path: str | Path) -> Safe:

@@ -1,0 +1,30 @@
+"""Line of sight of a track of scenes, and the burst that each pixel is taken from on every date."""
+
+from rockglacier import downslope, io, logs, provenance
+from rockglacier.grid import Grid
+from rockglacier.sentinel1 import engine, heights
+
+if __name__ == "__main__":
+    logs.start(snakemake.log[0])
+    grid = Grid.load(snakemake.input.grid)
+    fine = grid.subdivided(*snakemake.params.looks)
+    made = provenance.record(parameters=dict(snakemake.params.items()), sources=snakemake.input)
+    datum = {"datum": snakemake.params.dem_datum, "geoid": snakemake.params.geoid}
+    first = engine.open_acquisition(snakemake.params.bursts)
+    layout = engine.lay_out(
+        first,
+        fine,
+        heights.ellipsoidal(snakemake.input.dem, fine, **datum).values,
+        bistatic=snakemake.params.bistatic,
+        threads=snakemake.threads,
+    )
+    height = heights.ellipsoidal(snakemake.input.dem, grid, **datum)
+    geometry = engine.geometry(first, grid, height.values)
+    seen = downslope.observable(height, geometry[["east", "north", "up"]], grid)
+    geometry = geometry.assign(observable=seen).assign_attrs(
+        looks=engine.independent_looks(
+            first, snakemake.params.looks, fine, geometry.attrs["incidence_angle_deg"]
+        )
+    )
+    io.write_dataset(layout.to_dataset(), snakemake.output.layout, grid=fine, provenance=made)
+    io.write_dataset(geometry, snakemake.output.geometry, grid=grid, provenance=made)

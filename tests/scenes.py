@@ -1,0 +1,40 @@
+"""Simulated products that several tests look at: a small area, made once a session."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from rockglacier import simulation
+from rockglacier import simulation_acquisitions as acquisitions
+from rockglacier.grid import Grid
+
+GRID = Grid("EPSG:32632", 651_000.0, 5_190_000.0, 40.0, 40.0, 44, 44)
+REFLECTORS = ((651_400.0, 5_189_600.0), (651_900.0, 5_189_100.0), (652_400.0, 5_188_600.0))
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """Where the products lie, and the truth."""
+
+    folder: Path
+    truth: xr.Dataset
+
+    @property
+    def orbits(self) -> list[Path]:
+        return sorted(self.folder.rglob("*.EOF"))
+
+    @property
+    def products(self) -> list[Path]:
+        return sorted(self.folder.glob("scenes/*.SAFE"))
+
+
+def simulate(folder: Path, **options) -> Simulated:
+    ground = acquisitions.wider(GRID)
+    height = simulation.fractal_relief(ground, simulation.stream(4, simulation.TERRAIN))
+    height = (height - height.mean()) * np.float32(0.4) + np.float32(2600.0)
+    truth = acquisitions.simulate_scenes(
+        folder, grid=GRID, height=height.assign_attrs(units="m"), seed=4, threads=2, **options
+    )
+    return Simulated(folder, truth)

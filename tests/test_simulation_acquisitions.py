@@ -1,0 +1,179 @@
+"""Simulated products: readers open them, and the engine finds in them what was put in."""
+
+import warnings
+
+import numpy as np
+import pytest
+import rasterio
+from pyproj import Transformer
+from scenes import GRID, REFLECTORS, simulate
+from xarray_sentinel import sentinel1
+
+from rockglacier.sentinel1 import engine, heights
+from rockglacier.sentinel1.interferogram import interfere, multilook
+from rockglacier.sentinel1.orbit import choose_orbit, read_orbit_file
+from rockglacier.sentinel1.safe import open_safe
+from rockglacier.sentinel1.scenes import check_scenes
+from rockglacier.sentinel1.tops import Carrier
+
+LOOKS = (4, 8)
+pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+ROWS = ["path", "stem", "number", "orbit_file", "burst"]
+
+
+def acquisitions_of(scenes):
+    used, aside, rejected = check_scenes(scenes.products, orbit_files=scenes.orbits)
+    assert aside.empty and not rejected
+    return [
+        engine.open_acquisition(day[ROWS].astype(str).to_numpy().tolist())
+        for _, day in used.groupby("date")
+    ]
+
+
+@pytest.fixture(scope="module")
+def images(ideal_scenes):
+    """Acquisitions and their images on the fine grid, which burst serves where, and heights."""
+    dates = acquisitions_of(ideal_scenes)
+    fine = GRID.subdivided(*LOOKS)
+    height = heights.ellipsoidal(ideal_scenes.folder, fine, datum="ellipsoid").values
+    layout = engine.lay_out(dates[0], fine, height, threads=2).values
+    found = []
+    for date in dates:
+        image = np.empty(fine.shape, np.complex64)
+        engine.geocode(date, fine, height, layout, image, threads=2)
+        found.append(image)
+    return dates, found, layout, height
+
+
+def test_the_fields_reader_opens_a_product(ideal_scenes):
+    product = ideal_scenes.products[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        groups = sentinel1.open_sentinel1_dataset(product).attrs["subgroups"]
+        assert {"IW1/VV", "IW2/VV/orbit", "IW1/VV/calibration"} <= set(groups)
+        burst = sentinel1.open_sentinel1_dataset(product, group="IW1/VV", check_files_exist=True)
+        burst = sentinel1.crop_burst_dataset(burst, burst_index=1).measurement
+        assert burst.shape[0] == 200 and np.abs(burst.values).mean() > 10
+        assert np.abs(burst.values[:12]).max() == 0.0
+        table = sentinel1.open_sentinel1_dataset(product, group="IW2/VV/calibration")
+        noise = sentinel1.open_sentinel1_dataset(product, group="IW2/VV/noise_range")
+    assert np.allclose(table.betaNought, 237.0) and (noise.noiseRangeLut >= 0).all()
+
+
+def test_valid_pixels_are_what_the_annotation_says(ideal_scenes):
+    safe = open_safe(ideal_scenes.products[0])
+    swath = safe.annotation(safe.swaths("VV")[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with rasterio.open(safe.measurement(safe.swaths("VV")[0])) as source:
+            pixels = source.read(1)
+            assert source.dtypes == ("complex_int16",)
+    assert pixels.shape == (len(swath.bursts) * swath.lines_per_burst, swath.samples_per_burst)
+    for burst in swath.bursts:
+        one = pixels[burst.number * 200 : (burst.number + 1) * 200]
+        inside = np.zeros(one.shape, bool)
+        inside[burst.valid_lines, burst.valid_samples] = True
+        assert (one[~inside] == 0).all() and (
+            one[inside] != 0
+        ).mean() > 0.4  # the rest lies beyond the ground
+
+
+def test_orbit_files_hold_the_pass(ideal_scenes):
+    safe = open_safe(ideal_scenes.products[0])
+    swath = safe.annotation(safe.swaths("VV")[0])
+    mission, kind, vectors = read_orbit_file(ideal_scenes.orbits[0])
+    assert (mission, kind) == ("S1A", "AUX_POEORB")
+    ends = swath.bursts[0].start, swath.bursts[-1].start
+    orbit = choose_orbit(ideal_scenes.orbits, "S1A", *ends, swath.orbit)
+    near = np.abs(vectors.azimuth_time.values - orbit.epoch) < np.timedelta64(60, "s")
+    seconds = orbit.seconds(vectors.azimuth_time.values[near])
+    off = orbit.position(seconds) - vectors.position.values.T[near]
+    assert np.abs(off).max() < 1e-3
+
+
+def test_corner_reflectors_lie_where_they_stand(ideal_scenes):
+    """Bar: a tenth of a pixel in range and azimuth, in every burst and swath that sees them."""
+    to_lonlat = Transformer.from_crs(GRID.crs, "EPSG:4326", always_xy=True)
+    to_fixed = Transformer.from_crs("EPSG:4979", "EPSG:4978", always_xy=True)
+    with rasterio.open(ideal_scenes.folder / "dem.tif") as dem:
+        from scipy.interpolate import RectBivariateSpline
+
+        t = dem.transform
+        x = t.c + (np.arange(dem.width) + 0.5) * t.a
+        y = t.f + (np.arange(dem.height) + 0.5) * t.e
+        relief = RectBivariateSpline(-y, x, dem.read(1))
+    seen = 0
+    for date in acquisitions_of(ideal_scenes):
+        for east, north in REFLECTORS:
+            up = float(relief(-north, east, grid=False))
+            place = np.array(to_fixed.transform(*to_lonlat.transform(east, north), up))
+            for one in date.bursts:
+                at = engine.geocoding.place_in_burst(
+                    one.swath, one.burst, date.orbit, place[None, None]
+                )
+                line, sample = float(at.line[0, 0]), float(at.sample[0, 0])
+                lines, samples = one.burst.valid_lines, one.burst.valid_samples
+                if not (lines.start + 16 < line < lines.stop - 16):
+                    continue
+                if not (samples.start + 20 < sample < samples.stop - 20):
+                    continue
+                corner = int(line) - 8, int(sample) - 8
+                pixels = one.read(
+                    slice(corner[0], corner[0] + 17), slice(corner[1], corner[1] + 17)
+                )
+                flat = engine.geocoding.deramp(pixels, corner, Carrier.of(one.swath, one.burst))
+                found = peak(flat)
+                assert abs(found[0] + corner[0] - line) < 0.1
+                assert abs(found[1] + corner[1] - sample) < 0.1
+                seen += 1
+    assert seen >= 8
+
+
+def peak(image, factor=32):
+    """Line and sample of the brightest point, by zero-padded Fourier interpolation."""
+    spectrum = np.fft.fftshift(np.fft.fft2(image))
+    size = [n * factor for n in image.shape]
+    wide = np.zeros(size, complex)
+    top = [
+        (s - n) // 2 + (s // 2 - (s - n) // 2 - n // 2)
+        for s, n in zip(size, image.shape, strict=True)
+    ]
+    wide[top[0] : top[0] + image.shape[0], top[1] : top[1] + image.shape[1]] = spectrum
+    fine = np.abs(np.fft.ifft2(np.fft.ifftshift(wide)))
+    return np.array(np.unravel_index(int(np.argmax(fine)), fine.shape)) / factor
+
+
+def test_a_pair_shows_the_motion_and_nothing_else(ideal_scenes, images):
+    """Bars: 0.1 rad after one constant, ramp below 0.2 rad, no jump at seams beyond 0.1 rad."""
+    dates, (first, second), layout, _ = images
+    assert len(np.unique(layout)) >= 4 and (layout >= 0).mean() > 0.99
+    product, coherence = interfere(first, second, LOOKS)
+    truth = ideal_scenes.truth
+    away = (truth.displacement[1] - truth.delay[1]).values
+    left = product * np.exp(4j * np.pi / dates[0].wavelength_m * away)
+    good = np.isfinite(left) & (coherence > 0.6)
+    assert good.mean() > 0.97 and np.nanmedian(coherence) > 0.95
+    phase = np.where(good, np.angle(left * np.exp(-1j * np.angle(left[good].sum()))), np.nan)
+    assert np.sqrt(np.nanmean(phase**2)) < 0.1
+    at = np.argwhere(good)
+    design = np.column_stack([np.ones(len(at)), at / np.array(good.shape)])
+    slope = np.linalg.lstsq(design, phase[good], rcond=None)[0]
+    assert np.abs(slope[1:]).max() < 0.2
+    # Means of both sides of every seam.
+    serving, _ = multilook(np.where(layout >= 0, layout, np.nan).astype(np.float32), LOOKS)
+    means = [np.nanmedian(phase[np.abs(serving - k) < 0.01]) for k in np.unique(layout) if k >= 0]
+    assert np.ptp(means) < 0.1
+
+
+def test_the_baseline_is_the_one_put_in(ideal_scenes):
+    used, _, _ = check_scenes(ideal_scenes.products, orbit_files=ideal_scenes.orbits)
+    found = used.groupby("date").perpendicular_baseline_m.first().to_numpy()
+    assert np.abs(found - ideal_scenes.truth.perpendicular_baseline.values).max() < 1.0
+
+
+def test_one_seed_makes_one_set_of_products_and_more_dates_leave_the_others(noisy_scenes, tmp_path):
+    again = simulate(tmp_path, dates=2)
+    for old, new in zip(noisy_scenes.products[:2], again.products, strict=True):
+        assert old.name == new.name
+        tiffs = [next((p / "measurement").glob("*iw1*")).read_bytes() for p in (old, new)]
+        assert tiffs[0] == tiffs[1]

@@ -1,0 +1,350 @@
+"""The engine ``geocoded``: scenes of a track to flattened images and interferograms on its grid.
+
+Images lie on a fine grid whose blocks of ``looks`` pixels are the pixels of the region's grid.
+Which burst a pixel is taken from is laid down once, by the first date's geometry: where bursts or
+swaths overlap the one whose edge is farther. All dates follow it, so that a pair never mixes two
+bursts, which see the ground at different Doppler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from rockglacier import io
+from rockglacier.conventions import MAP, Y, describe
+from rockglacier.errors import SceneError
+from rockglacier.grid import Grid
+from rockglacier.sentinel1 import geocoding
+from rockglacier.sentinel1.annotation import SPEED_OF_LIGHT, Burst, Swath
+from rockglacier.sentinel1.geocoding import Bistatic
+from rockglacier.sentinel1.interferogram import goldstein as filtered
+from rockglacier.sentinel1.interferogram import interfere
+from rockglacier.sentinel1.orbit import Orbit, zero_doppler
+from rockglacier.sentinel1.safe import Safe, open_pixels, open_safe
+from rockglacier.sentinel1.scenes import ORBIT_SUFFIX, orbit_of
+from rockglacier.sentinel1.tops import Carrier
+from rockglacier.sentinel1.unwrapping import unwrap
+
+NO_BURST = -1
+GROUND_SPEED_M_S = 6800.0  # of the footprint, to weigh lines against samples
+BLOCK_PIXELS = 2_000_000  # of the fine grid that one thread holds at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Acquisition:
+    """The bursts of one date, in the order of the track's list, and its orbit."""
+
+    bursts: tuple[BurstSource, ...]
+    orbit: Orbit
+
+    @property
+    def wavelength_m(self) -> float:
+        """Radar wavelength."""
+        return self.bursts[0].swath.wavelength_m
+
+
+@dataclass(frozen=True, eq=False)
+class BurstSource:
+    """A burst and where its pixels are read."""
+
+    safe: Safe
+    stem: str
+    swath: Swath
+    burst: Burst
+
+    def read(self, lines: slice, samples: slice) -> np.ndarray:
+        """Digital numbers (line, sample; complex64); SceneError where they cannot be read."""
+        from rasterio.errors import RasterioError
+        from rasterio.windows import Window
+
+        first = self.burst.number * self.swath.lines_per_burst
+        part = Window.from_slices(
+            (first + lines.start, first + lines.stop), (samples.start, samples.stop)
+        )
+        place = self.safe.measurement(self.stem)
+        try:
+            with open_pixels(place) as source:
+                return np.asarray(source.read(1, window=part), np.complex64)
+        except RasterioError as error:
+            raise SceneError(
+                f"{place}: lines {lines.start} to {lines.stop} of burst {self.burst.number} cannot "
+                f"be read ({error}); a whole measurement is needed: download the product again."
+            ) from error
+
+
+def open_acquisition(rows: Sequence[Sequence[str]]) -> Acquisition:
+    """The bursts of one date: product, stem, number, orbit file and name, as in ``scenes.csv``.
+
+    Where the annotation is named in place of an orbit file, its state vectors serve.
+    """
+    swaths: dict[tuple[str, str], tuple[Safe, Swath]] = {}
+    bursts = []
+    for path, stem, number, _, _ in rows:
+        if (path, stem) not in swaths:
+            safe = open_safe(path)
+            swaths[path, stem] = safe, safe.annotation(stem)
+        safe, swath = swaths[path, stem]
+        bursts.append(BurstSource(safe, stem, swath, swath.bursts[int(number)]))
+    files = [row[3] for row in rows[:1] if row[3].endswith(ORBIT_SUFFIX)]
+    orbit = orbit_of([(one.swath, one.burst) for one in bursts], files)
+    return Acquisition(tuple(bursts), orbit)
+
+
+def lay_out(
+    first: Acquisition,
+    grid: Grid,
+    height: np.ndarray,
+    *,
+    bistatic: Bistatic = "mid-swath",
+    threads: int = 1,
+) -> xr.DataArray:
+    """Index of the burst that each pixel of the fine ``grid`` is taken from (int16, -1: none).
+
+    ``height`` (y, x): metres above the ellipsoid, NaN where unknown.
+    """
+    out = np.full(grid.shape, NO_BURST, np.int16)
+
+    def block(rows: slice) -> None:
+        part = grid.part(rows.start, rows.stop, 0, grid.width)
+        seconds, slant_range = zero_doppler(first.orbit, geocoding.earth_fixed(part, height[rows]))
+        best = np.full(part.shape, -np.inf)
+        for index, one in enumerate(first.bursts):
+            place = geocoding.locate(
+                one.swath, one.burst, first.orbit, seconds, slant_range, bistatic=bistatic
+            )
+            inside = _metres_inside(place, one)
+            closer = inside > best
+            out[rows][closer] = index
+            best[closer] = inside[closer]
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(block, _blocks(0, grid.height, grid.width)))
+    array = xr.DataArray(out, dims=MAP, coords=grid.coords)
+    return describe(array, "burst", "index of the burst a pixel is taken from, -1 for none", "1")
+
+
+def _metres_inside(place: geocoding.Place, one: BurstSource) -> np.ndarray:
+    """Distance (m) to the nearest edge of the burst's valid pixels; -inf outside."""
+    lines, samples = one.burst.valid_lines, one.burst.valid_samples
+    along = GROUND_SPEED_M_S * one.swath.azimuth_interval_s
+    across = 0.5 * SPEED_OF_LIGHT / one.swath.range_sampling_hz
+    distance = np.minimum(
+        along * np.minimum(place.line - lines.start, lines.stop - 1 - place.line),
+        across * np.minimum(place.sample - samples.start, samples.stop - 1 - place.sample),
+    )
+    return np.where(place.inside, distance, -np.inf)
+
+
+def _blocks(top: int, bottom: int, width: int) -> Iterator[slice]:
+    rows = max(1, BLOCK_PIXELS // max(1, width))
+    for start in range(top, bottom, rows):
+        yield slice(start, min(start + rows, bottom))
+
+
+def geocode(
+    date: Acquisition,
+    grid: Grid,
+    height: np.ndarray,
+    layout: np.ndarray,
+    out: np.ndarray,
+    *,
+    bistatic: Bistatic = "mid-swath",
+    threads: int = 1,
+) -> None:
+    """Fill ``out`` (y, x; complex64; may be a file in memory) with the flattened image of ``date``.
+
+    Burst by burst, as ``layout`` (of :func:`lay_out`) says; NaN elsewhere. One burst is held in
+    memory, and a block of the map per thread.
+    """
+    out[:] = np.nan
+    for index, one in enumerate(date.bursts):
+        here = layout == index
+        if not here.any():
+            continue
+        rows, columns = (np.flatnonzero(here.any(axis=axis)) for axis in (1, 0))
+        left, right = int(columns[0]), int(columns[-1]) + 1
+        blocks = list(_blocks(int(rows[0]), int(rows[-1]) + 1, right - left))
+
+        def place(
+            block: slice,
+            one: BurstSource = one,
+            left: int = left,
+            right: int = right,
+            here: np.ndarray = here,
+        ) -> geocoding.Place:
+            part = grid.part(block.start, block.stop, left, right)
+            known = np.where(here[block, left:right], height[block, left:right], np.nan)
+            ground = geocoding.earth_fixed(part, known)
+            return geocoding.place_in_burst(
+                one.swath, one.burst, date.orbit, ground, bistatic=bistatic
+            )  # fmt: skip
+
+        with ThreadPoolExecutor(threads) as pool:
+            places = list(pool.map(place, blocks))
+            need = _union([geocoding.window(p, *_size(one.swath)) for p in places])
+            if need is None:
+                continue
+            carrier = Carrier.of(one.swath, one.burst)
+            corner = need[0].start, need[1].start
+            flat = geocoding.deramp(one.read(*need), corner, carrier)
+
+            def fill(
+                task: tuple[slice, geocoding.Place],
+                one: BurstSource = one,
+                left: int = left,
+                right: int = right,
+                carrier: Carrier = carrier,
+                flat: np.ndarray = flat,
+                corner: tuple[int, int] = corner,
+            ) -> None:
+                block, at = task
+                values = geocoding.resample(flat, corner, at, carrier, one.swath.wavelength_m)
+                target = out[block, left:right]
+                np.copyto(target, values, where=at.inside)
+
+            list(pool.map(fill, zip(blocks, places, strict=True)))
+
+
+def _size(swath: Swath) -> tuple[int, int]:
+    return swath.lines_per_burst, swath.samples_per_burst
+
+
+def _union(windows: Sequence[tuple[slice, slice] | None]) -> tuple[slice, slice] | None:
+    known = [w for w in windows if w is not None]
+    if not known:
+        return None
+    return (
+        slice(min(w[0].start for w in known), max(w[0].stop for w in known)),
+        slice(min(w[1].start for w in known), max(w[1].stop for w in known)),
+    )
+
+
+def geometry(first: Acquisition, grid: Grid, height: np.ndarray) -> xr.Dataset:
+    """``geometry.zarr`` of a track on the region's ``grid``: line of sight, incidence, height.
+
+    ``height`` (y, x): metres above the ellipsoid. East, north and up are those of the ellipsoid.
+    """
+    from pyproj import Transformer
+
+    ground = geocoding.earth_fixed(grid, height)
+    seconds, slant_range = zero_doppler(first.orbit, ground)
+    sight = (first.orbit.position(seconds) - ground) / slant_range[..., None]
+    to = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
+    x, y = np.meshgrid(grid.x, grid.y)
+    longitude, latitude = (np.radians(a) for a in to.transform(x, y))
+    sine, cosine = np.sin(longitude), np.cos(longitude)
+    east = -sine * sight[..., 0] + cosine * sight[..., 1]
+    outward = cosine * sight[..., 0] + sine * sight[..., 1]
+    north = -np.sin(latitude) * outward + np.cos(latitude) * sight[..., 2]
+    up = np.cos(latitude) * outward + np.sin(latitude) * sight[..., 2]
+    maps = {
+        "east": (east, "line of sight, ground to satellite, east", "1"),
+        "north": (north, "line of sight, ground to satellite, north", "1"),
+        "up": (up, "line of sight, ground to satellite, up", "1"),
+        "incidence_angle": (
+            np.degrees(np.arccos(np.clip(up, -1.0, 1.0))),
+            "incidence angle, from the vertical",
+            "degrees",
+        ),
+        "height": (height, "height above the ellipsoid", "m"),
+    }
+    dataset = xr.Dataset(
+        {
+            name: describe(
+                xr.DataArray(np.asarray(values, np.float32), dims=MAP, coords=grid.coords),
+                name, long_name, units,
+            )
+            for name, (values, long_name, units) in maps.items()
+        }
+    )  # fmt: skip
+    dataset.attrs = {
+        "slant_range_m": float(np.nanmean(slant_range)),
+        "incidence_angle_deg": float(dataset["incidence_angle"].mean()),
+        "heading_deg": first.bursts[0].swath.heading_deg,
+    }
+    return dataset
+
+
+def independent_looks(
+    date: Acquisition, looks: Sequence[int], fine: Grid, incidence_deg: float
+) -> float:
+    """Effective independent looks of one pixel of ``looks`` (rows, columns) of the ``fine`` grid.
+
+    Its area over that of a resolution cell on level ground at the mean incidence.
+    """
+    from rockglacier.sentinel1.interpolation import AZIMUTH_BANDWIDTH, RANGE_BANDWIDTH
+
+    rows, columns = looks
+    swath = date.bursts[0].swath
+    area = rows * columns * float(np.prod(fine.spacing_m))
+    across = 0.5 * SPEED_OF_LIGHT / (swath.range_sampling_hz * RANGE_BANDWIDTH)
+    along = GROUND_SPEED_M_S * swath.azimuth_interval_s / AZIMUTH_BANDWIDTH
+    return float(area * np.sin(np.radians(incidence_deg)) / (across * along))
+
+
+def as_dataset(image: np.ndarray, fine: Grid, date: Acquisition) -> xr.Dataset:
+    """``slc/<date>.zarr``: the image on its grid, read in bands where it lies in a file."""
+    import dask.array as da
+
+    rows = io.stack_rows(1, fine.height)
+    blocks = da.from_array(image, chunks=(rows, fine.width))
+    slc = xr.DataArray(blocks, dims=MAP, coords=fine.coords)
+    slc = describe(slc, "slc", "flattened single-look image", "1")
+    slc.attrs |= {"wavelength_m": date.wavelength_m, "orbit": date.orbit.kind}
+    return slc.to_dataset()
+
+
+def unwrapped_pair(
+    reference: xr.DataArray,
+    secondary: xr.DataArray,
+    grid: Grid,
+    looks: tuple[int, int],
+    *,
+    seen: np.ndarray,
+    independent_looks: float,
+    goldstein: float,
+    unwrapper: str,
+    min_coherence: float,
+) -> xr.Dataset:
+    """Phase (rad), coherence and component (y, x) of two images on the fine grid.
+
+    ``seen`` (y, x; bool): ground in neither layover nor shadow; the rest is NaN.
+    """
+    product, coherence = _interfered(reference, secondary, looks)
+    product[~seen] = np.nan
+    coherence[~seen] = np.nan
+    if goldstein:
+        product = filtered(product, goldstein)
+    found = unwrap(
+        xr.DataArray(product, dims=MAP, coords=grid.coords),
+        xr.DataArray(coherence, dims=MAP, coords=grid.coords),
+        looks=independent_looks,
+        method=unwrapper,
+        min_coherence=min_coherence,
+    )
+    kept = xr.DataArray(coherence, dims=MAP, coords=grid.coords)
+    found["coherence"] = describe(kept, "coherence", "coherence", "1")
+    return found.assign_attrs(wavelength_m=reference.attrs["wavelength_m"])
+
+
+def _interfered(
+    reference: xr.DataArray, secondary: xr.DataArray, looks: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Interferogram and coherence of two Dask-backed images, a band of their chunks at a time."""
+    height, width = (size // n for size, n in zip(reference.shape, looks, strict=True))
+    chunk = reference.chunks[0][0] if reference.chunks else reference.shape[0]
+    rows = max(1, chunk // looks[0])
+    product = np.empty((height, width), np.complex64)
+    coherence = np.empty((height, width), np.float32)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        fine = {Y: slice(top * looks[0], bottom * looks[0])}
+        product[top:bottom], coherence[top:bottom] = interfere(
+            reference.isel(fine).values, secondary.isel(fine).values, looks
+        )
+    return product, coherence

@@ -1,0 +1,587 @@
+"""Raw Sentinel-1 scenes of creeping rock glaciers, on real or made-up mountains, and their truth.
+
+Scatterers lie on the surface, move with it, lose coherence with time and snow, and are seen through
+an atmosphere by a satellite that comes back every few days on a slightly different path. What the
+radar records is made by ``simulation_scenes``, written by ``simulation_safe``; the code that will
+process it takes no part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from numpy.polynomial import polynomial
+
+from rockglacier import io
+from rockglacier.conventions import DATE, MAP, YEAR_DAYS, describe
+from rockglacier.errors import ConfigurationError
+from rockglacier.grid import Grid
+from rockglacier.simulation import DELAY, NOISE, TONGUES, smooth_field, stream, turbulence
+from rockglacier.simulation_safe import Burst, Flight, SwathImage, write_orbit, write_product
+from rockglacier.simulation_scenes import (
+    AZIMUTH_BAND,
+    GRAVITY_M3_S2,
+    ORBIT_RADIUS_M,
+    RANGE_BAND,
+    REACH_LINES,
+    REACH_SAMPLES,
+    SPEED_OF_LIGHT,
+    Beam,
+    Pass,
+    expose,
+    passing,
+)
+
+WAVELENGTH_M = SPEED_OF_LIGHT / 5.405000454334350e9
+INTERVAL_S = 2.0555563e-3
+SAMPLING_HZ = 64.345238e6
+PRF_HZ = 1717.128973878037
+STEERING_DEG_S = {"IW1": 1.590368784, "IW2": 0.979863325}
+LINES, PERIOD_LINES, INVALID_LINES = 200, 132, 12  # of a shortened burst
+EDGE_SAMPLES = 16
+OVERLAP_SAMPLES = 300  # of the two swaths
+MARGIN_PIXELS = 12  # of ground around the region's grid
+DEM_SPACING_M = 20.0
+CELL_M2 = 43.0  # of the map, per scatterer: two in a resolution cell of 4.2 m by 21 m
+BETA_NOUGHT = 237.0  # digital numbers per amplitude, as ESA scales IW
+NOISE_DB = -22.0  # noise-equivalent sigma nought
+BASELINE_M = 50.0  # standard deviation
+# ASSUME: a third of the signal lasts; the rest decays over 60 days (open debris; twice the decay of
+# sparsely vegetated ground, Morishita & Hanssen 2015, doi 10.1109/TGRS.2014.2305490).
+LASTING, DECAY_DAYS = 0.33, 60.0
+SNOW_MONTHS, SNOW_COHERENCE = (11, 12, 1, 2, 3, 4, 5), 0.25
+MELT_MONTHS, MELT_DB = (5, 6), -3.0
+GAMMA_DB, GAMMA_SPREAD_DB = -9.0, 1.5
+RATES_M_YR = (0.03, 0.08, 0.15, 0.30)  # toward or away from the satellite, at the middle
+SEASONAL_SHARE = 0.3  # of the rate, as the amplitude of its yearly change
+HALF_LENGTH_M, HALF_WIDTH_M = 280.0, 115.0  # of a tongue: 0.1 km2
+GEOLOCATION_POINTS = 11
+
+
+@dataclass(frozen=True, eq=False)
+class _Tongue:
+    """A straight tongue: its middle, direction (unit, down the slope) and rate (m/yr, signed)."""
+
+    x: float
+    y: float
+    along: tuple[float, float]
+    rate: float
+
+    def radius(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """1 at the margin, less within."""
+        east, north = x - self.x, y - self.y
+        along = east * self.along[0] + north * self.along[1]
+        across = east * self.along[1] - north * self.along[0]
+        return np.hypot(along / HALF_LENGTH_M, across / HALF_WIDTH_M)
+
+
+def wider(grid: Grid) -> Grid:
+    """The ground that must be known around ``grid``."""
+    m = MARGIN_PIXELS
+    return grid.part(-m, grid.height + m, -m, grid.width + m)
+
+
+def simulate_scenes(
+    folder: Path,
+    *,
+    grid: Grid,
+    height: xr.DataArray,
+    first_date: str = "2020-06-04",
+    dates: int = 12,
+    interval_days: int = 12,
+    incidence_deg: float = 39.0,
+    ascending: bool = True,
+    seed: int = 0,
+    ideal: bool = False,
+    reflectors: Sequence[tuple[float, float]] = (),
+    threads: int = 1,
+) -> xr.Dataset:
+    """Write ``scenes/*.SAFE``, ``orbits/*.EOF`` and ``dem.tif`` into ``folder``; return the truth.
+
+    ``height`` (y, x; m above the ellipsoid, without voids) lies on :func:`wider` of the region's
+    ``grid``. ``ideal``: neither noise nor loss of coherence nor atmosphere. ``reflectors``: x and y
+    (of the grid's CRS) of corner reflectors, 40 dB above the ground around.
+
+    The truth lies on ``grid``: ``displacement`` (date, y, x; m, positive toward the satellite, zero
+    at the first date), ``delay`` (date, y, x; m, one way along the line of sight), ``velocity``
+    (m/yr, its trend), ``tongue``, ``stable_ground``, ``gamma_nought`` (date, y, x; linear), and
+    ``perpendicular_baseline`` (date; m, positive where it is seen from farther above).
+
+    Two swaths overlap in range, three bursts each in azimuth. Lines are timed as ESA's processor
+    does, as if all echoes returned from the middle of the swath.
+    """
+    from pyproj import Transformer
+    from scipy.interpolate import RectBivariateSpline
+
+    ground = wider(grid)
+    ground.check(height, "height")
+    heights = height.transpose(*MAP).values.astype(np.float64)
+    if not np.isfinite(heights).all():
+        raise ConfigurationError(
+            "the ground of simulated scenes has voids; give a DEM that covers the area and "
+            f"{MARGIN_PIXELS} pixels around it, or none."
+        )
+    relief = RectBivariateSpline(-ground.y, ground.x, heights)
+    to_lonlat = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
+    to_fixed = Transformer.from_crs("EPSG:4979", "EPSG:4978", always_xy=True)
+
+    def fixed(x: np.ndarray, y: np.ndarray, up: np.ndarray) -> np.ndarray:
+        return np.stack(to_fixed.transform(*to_lonlat.transform(x, y), up), axis=-1)
+
+    middle_x, middle_y = float(grid.x.mean()), float(grid.y.mean())
+    middle = np.array([middle_x]), np.array([middle_y])
+    target = fixed(*middle, relief(-middle[1], middle[0], grid=False))[0]
+    track = passing(target, incidence_deg, ascending=ascending)
+    sight = _sight(track, target, *to_lonlat.transform(middle_x, middle_y))
+    tongues = _tongues(grid, relief, sight, stream(seed, TONGUES))
+    days = [
+        np.datetime64(first_date) + np.timedelta64(k * interval_days, "D") for k in range(dates)
+    ]
+    course = np.array([_course(day, days[0]) for day in days])
+    rng = stream(seed, NOISE, 10_000)
+    baselines = stream(seed, NOISE, 10_001).normal(0.0, BASELINE_M, dates)
+    baselines[0] = 0.0
+    delay = np.zeros((dates, *ground.shape), np.float32)
+    if not ideal:
+        delay = _delays(heights, ground, dates, seed)
+    gamma_db = GAMMA_DB + GAMMA_SPREAD_DB * smooth_field(ground.shape, 8.0, stream(seed, NOISE, 1))
+    melt = np.array([MELT_DB if _month(day) in MELT_MONTHS and not ideal else 0.0 for day in days])
+
+    # Scatterers, uniform over the map; each stands for its share of the surface.
+    west, south, east, north = ground.bounds
+    inset = 2.0 * ground.dx
+    count = int((east - west - 2 * inset) * (north - south - 2 * inset) / CELL_M2)
+    x = rng.uniform(west + inset, east - inset, count)
+    y = rng.uniform(south + inset, north - inset, count)
+    up = relief(-y, x, grid=False)
+    slope_x = relief(-y, x, dy=1, grid=False)
+    slope_y = -relief(-y, x, dx=1, grid=False)
+    # Of the surface over a map cell the area toward the radar: cell / cos(slope) cos(incidence).
+    facing = np.maximum(0.0, sight[2] - slope_x * sight[0] - slope_y * sight[1])
+    power = CELL_M2 * facing * 10.0 ** (0.1 * _sampled(gamma_db, ground, x, y))
+    places = fixed(x, y, up)
+    rate = _rate(tongues, x, y)
+    mirrors = np.array(reflectors, float).reshape(-1, 2)
+    if mirrors.size:
+        mirror_up = relief(-mirrors[:, 1], mirrors[:, 0], grid=False)
+        places = np.concatenate([places, fixed(mirrors[:, 0], mirrors[:, 1], mirror_up)])
+
+    _, distance = track.abeam(places[:count])
+    layout = _Layout(track, track.abeam(places[:count])[0], distance, incidence_deg)
+    epoch_time = np.timedelta64(17 * 3600 + 5 * 60, "s")
+    speckle = _Speckle(count, days, seed, ideal)
+
+    def one_date(k: int) -> None:
+        shifted = track.beside(target, baselines[k])
+        when, away = shifted.abeam(places)
+        path = -rate * course[k] + _sampled(delay[k], ground, x, y)
+        amplitude = speckle.on(k) * np.sqrt(power * 10.0 ** (0.1 * melt[k]))
+        if mirrors.size:
+            bright = np.sqrt(1e4 * CELL_M2 * 10.0 ** (0.1 * GAMMA_DB))
+            amplitude = np.append(amplitude, np.full(len(mirrors), bright, complex))
+            path = np.append(path, np.zeros(len(mirrors)))
+        epoch = (days[k] + epoch_time).astype("datetime64[ns]")
+        flight = _flight(shifted, epoch, k, ascending)
+        images = layout.images(
+            shifted, epoch, when, away, amplitude, path, flight,
+            stream(seed, NOISE, 20_000 + k), 0.0 if ideal else NOISE_DB, fixed_height=target,
+        )  # fmt: skip
+        write_product(folder / "scenes", flight, images)
+        write_orbit(folder / "orbits", flight)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(one_date, range(dates)))
+    _write_dem(folder / "dem.tif", ground, relief)
+    return _truth(grid, ground, days, tongues, course, delay, gamma_db, melt, baselines)
+
+
+class _Layout:
+    """Where the two swaths and their bursts lie in time and range: the same on every date."""
+
+    def __init__(
+        self, track: Pass, seconds: np.ndarray, distance: np.ndarray, incidence_deg: float
+    ) -> None:
+        self.incidence_deg = incidence_deg
+        near = 2.0 * (distance.min() - 40.0) / SPEED_OF_LIGHT
+        far = 2.0 * (distance.max() + 40.0) / SPEED_OF_LIGHT
+        total = int((far - near) * SAMPLING_HZ)
+        half = total // 2
+        first = half + OVERLAP_SAMPLES // 2, total - half + OVERLAP_SAMPLES // 2
+        starts = near, near + (half - OVERLAP_SAMPLES // 2) / SAMPLING_HZ
+        span = float(seconds.max() - seconds.min()) / INTERVAL_S
+        count = max(
+            2, int(np.ceil((span + PERIOD_LINES / 2 - (LINES - PERIOD_LINES)) / PERIOD_LINES))
+        )
+        lead = float(seconds.min()) / INTERVAL_S - INVALID_LINES - PERIOD_LINES / 2
+        speed = float(np.linalg.norm(track.velocity(np.zeros(1))))
+        self.swaths = []
+        for index, (name, steering) in enumerate(STEERING_DEG_S.items()):
+            samples = first[index]
+            since = np.arange(samples) / SAMPLING_HZ
+            fm_rate = np.array([-2330.0 + 60.0 * index, 4.0e5])
+            centroid = np.array([12.0 - 25.0 * index, 3.0e5])
+            k_a = polynomial.polyval(since, fm_rate)
+            f_dc = polynomial.polyval(since, centroid)
+            k_s = 2.0 * speed / WAVELENGTH_M * np.radians(steering)
+            centre = -f_dc / k_a
+            fits = [
+                polynomial.polyfit(since, values, 3)
+                for values in (k_a * k_s / (k_a - k_s), centre - centre[samples // 2])
+            ]
+            # Bursts of the swaths take turns.
+            begin = lead + index * PERIOD_LINES / 2
+            lines = [round(begin + k * PERIOD_LINES) * INTERVAL_S for k in range(count)]
+            middle = starts[index] + 0.5 * samples / SAMPLING_HZ
+            beams = [
+                Beam(
+                    round(start, 6), LINES, samples, INTERVAL_S, starts[index], SAMPLING_HZ,
+                    WAVELENGTH_M, fits[0], centroid, fits[1], middle,
+                )
+                for start in lines
+            ]  # fmt: skip
+            self.swaths.append((name, steering, fm_rate, centroid, beams))
+
+    def images(
+        self,
+        track: Pass,
+        epoch: np.datetime64,
+        seconds: np.ndarray,
+        distance: np.ndarray,
+        amplitude: np.ndarray,
+        path: np.ndarray,
+        flight: Flight,
+        rng: np.random.Generator,
+        noise_db: float,
+        *,
+        fixed_height: np.ndarray,
+    ) -> list[SwathImage]:
+        """Digital numbers of all bursts of one date."""
+        energy = _energy(AZIMUTH_BAND, REACH_LINES) * _energy(RANGE_BAND, REACH_SAMPLES)
+        speed = float(np.linalg.norm(track.velocity(np.zeros(1))))
+        pixel_m2 = 0.5 * SPEED_OF_LIGHT / SAMPLING_HZ * ground_speed(speed) * INTERVAL_S
+        scale = BETA_NOUGHT / np.sqrt(energy * pixel_m2)
+        found = []
+        for name, steering, fm_rate, centroid, beams in self.swaths:
+            theta = _incidence(beams[0], self.incidence_deg, fixed_height, track)
+            # Noise is stated as sigma nought; in digital numbers it is the same at all ranges.
+            noise = 0.0
+            if noise_db < 0.0:
+                noise = (
+                    BETA_NOUGHT**2
+                    * 10.0 ** (0.1 * noise_db)
+                    / float(np.sin(np.radians(theta.mean())))
+                )
+            bursts = []
+            for k, beam in enumerate(beams):
+                pixels = scale * expose(beam, seconds, distance, amplitude, path)
+                if noise:
+                    parts = rng.normal(0.0, np.sqrt(0.5 * noise), (2, *pixels.shape))
+                    pixels = pixels + parts[0] + 1j * parts[1]
+                start = epoch + np.timedelta64(round(beam.start_s * 1e9), "ns")
+                since = (start - flight.node_time) / np.timedelta64(1, "ns") * 1e-9
+                bursts.append(
+                    Burst(
+                        start, since + 0.5 * LINES * INTERVAL_S, 1000 + k, pixels,
+                        slice(INVALID_LINES, LINES - INVALID_LINES),
+                        slice(EDGE_SAMPLES, beam.samples - EDGE_SAMPLES),
+                    )
+                )  # fmt: skip
+            up = float(np.linalg.norm(fixed_height))
+            found.append(
+                SwathImage(
+                    name, beams[0].range_start_s, SAMPLING_HZ, INTERVAL_S, WAVELENGTH_M, steering,
+                    PRF_HZ, fm_rate, centroid, BETA_NOUGHT, theta, noise, tuple(bursts),
+                    _geolocation(track, beams, theta, fixed_height), _height_of(fixed_height, up),
+                )
+            )  # fmt: skip
+        return found
+
+
+class _Speckle:
+    """Complex amplitudes of scatterers: a part that lasts, one that decays, and snow."""
+
+    def __init__(self, count: int, days: list[np.datetime64], seed: int, ideal: bool) -> None:
+        self._days, self._seed, self._ideal = days, seed, ideal
+        self._lasting = _circular(stream(seed, NOISE, 30_000), count)
+        self._passing = []
+        last = _circular(stream(seed, NOISE, 40_000), count)
+        for k, day in enumerate(days):
+            if k and not ideal:
+                lag = (day - days[k - 1]) / np.timedelta64(1, "D")
+                kept = np.float32(np.exp(-lag / DECAY_DAYS))
+                fresh = _circular(stream(seed, NOISE, 40_000 + k), count)
+                last = kept * last + np.sqrt(np.float32(1.0) - kept * kept) * fresh
+            self._passing.append(last)
+
+    def on(self, k: int) -> np.ndarray:
+        """Amplitudes of unit power on date ``k``."""
+        if self._ideal:
+            return self._lasting
+        value = np.sqrt(LASTING) * self._lasting + np.sqrt(1.0 - LASTING) * self._passing[k]
+        if _month(self._days[k]) in SNOW_MONTHS:
+            fresh = _circular(stream(self._seed, NOISE, 50_000 + k), value.size)
+            value = np.sqrt(SNOW_COHERENCE) * value + np.sqrt(1.0 - SNOW_COHERENCE) * fresh
+        return np.asarray(value)
+
+
+def _circular(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Circular Gaussian numbers of unit power (complex64)."""
+    parts = rng.standard_normal((2, count), np.float32) * np.float32(np.sqrt(0.5))
+    return np.asarray(parts[0] + 1j * parts[1], np.complex64)
+
+
+def _month(day: np.datetime64) -> int:
+    return int(day.astype("datetime64[M]").astype(int)) % 12 + 1
+
+
+def _course(day: np.datetime64, first: np.datetime64) -> float:
+    """Years of motion from ``first`` to ``day`` at the mean rate, faster in September."""
+
+    def since(date: np.datetime64) -> float:
+        years = float((date - np.datetime64("2000-09-15")) / np.timedelta64(1, "D")) / YEAR_DAYS
+        return years + SEASONAL_SHARE / (2.0 * np.pi) * float(np.sin(2.0 * np.pi * years))
+
+    return since(day) - since(first)
+
+
+def _sampled(field: np.ndarray, ground: Grid, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """``field`` of ``ground`` between pixel centres, bilinear."""
+    from scipy.ndimage import map_coordinates
+
+    rows = (ground.north - y) / ground.dy - 0.5
+    columns = (x - ground.west) / ground.dx - 0.5
+    return np.asarray(map_coordinates(field, [rows, columns], order=1, mode="nearest"))
+
+
+def _sight(track: Pass, target: np.ndarray, longitude: float, latitude: float) -> np.ndarray:
+    """Unit vector east, north, up from ``target`` to the satellite when it is abeam."""
+    place = track.position(np.zeros(1))[0] - target
+    place /= np.linalg.norm(place)
+    lam, phi = np.radians(longitude), np.radians(latitude)
+    axes = np.array(
+        [
+            [-np.sin(lam), np.cos(lam), 0.0],
+            [-np.sin(phi) * np.cos(lam), -np.sin(phi) * np.sin(lam), np.cos(phi)],
+            [np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)],
+        ]
+    )
+    return np.asarray(axes @ place)
+
+
+def _tongues(
+    grid: Grid, relief: object, sight: np.ndarray, rng: np.random.Generator
+) -> list[_Tongue]:
+    """Tongues down slopes whose motion the satellite sees, apart from each other."""
+    spline: object = relief
+    west, south, east, north = grid.bounds
+    reach = 1.2 * HALF_LENGTH_M
+    tongues: list[_Tongue] = []
+    best: list[tuple[float, float, float, tuple[float, float]]] = []
+    for _ in range(4000):
+        x, y = rng.uniform(west + reach, east - reach), rng.uniform(south + reach, north - reach)
+        fall_x = -float(spline(-y, x, dy=1, grid=False))  # type: ignore[operator]
+        fall_y = float(spline(-y, x, dx=1, grid=False))  # type: ignore[operator]
+        steep = float(np.hypot(fall_x, fall_y))
+        if not 0.2 < steep < 0.7:
+            continue
+        along = fall_x / steep, fall_y / steep
+        # Downslope unit vector . line of sight.
+        seen = (along[0] * sight[0] + along[1] * sight[1] - steep * sight[2]) / np.hypot(1.0, steep)
+        best.append((float(seen), x, y, along))
+    for seen, x, y, along in sorted(best, key=lambda item: -abs(item[0])):
+        if len(tongues) == len(RATES_M_YR):
+            break
+        if all(np.hypot(x - t.x, y - t.y) > 2.2 * HALF_LENGTH_M for t in tongues):
+            rate = RATES_M_YR[len(tongues)] * float(np.sign(seen))
+            tongues.append(_Tongue(x, y, along, rate))
+    return tongues
+
+
+def _rate(tongues: list[_Tongue], x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Rate (m/yr, positive toward the satellite) at places: 1 - r^4 of Glen's exponent 3."""
+    rate = np.zeros(np.shape(x))
+    for tongue in tongues:
+        radius = tongue.radius(x, y)
+        rate += tongue.rate * np.maximum(0.0, 1.0 - radius**4)
+    return rate
+
+
+def _delays(heights: np.ndarray, ground: Grid, dates: int, seed: int) -> np.ndarray:
+    """One-way slant delay of each date (m): turbulence, and stratification by height."""
+    # ASSUME: turbulence of 4 mm over the scene; 10 mm per km of height and date (as in
+    # ``simulation_alpine``).
+    strength = stream(seed, DELAY, 100_000).normal(0.0, 0.010, dates)
+    level = (heights - heights.mean()) / 1000.0
+    spacing = ground.spacing_m[0]
+    return np.stack(
+        [
+            turbulence(ground.shape, spacing, seed, k, 0.004) + strength[k] * level
+            for k in range(dates)
+        ]
+    ).astype(np.float32)
+
+
+def _energy(band: float, reach: int) -> float:
+    """Sum of squares of a response over samples."""
+    from rockglacier.simulation_scenes import _response
+
+    return float(sum(_response(float(k), reach, band) ** 2 for k in range(-reach, reach + 1)))
+
+
+def ground_speed(orbital_m_s: float) -> float:
+    """Speed (m/s) of the zero-Doppler footprint of a satellite of ``orbital_m_s``."""
+    return orbital_m_s * 6_371_000.0 / ORBIT_RADIUS_M
+
+
+def _incidence(beam: Beam, middle_deg: float, target: np.ndarray, track: Pass) -> np.ndarray:
+    """Incidence angle (degrees) per sample on a sphere through the target."""
+    radius = float(np.linalg.norm(target))
+    orbit = float(np.linalg.norm(track.position(np.zeros(1))[0]))
+    distance = (
+        0.5
+        * SPEED_OF_LIGHT
+        * (beam.range_start_s + np.arange(beam.samples) / beam.range_sampling_hz)
+    )
+    cosine = (orbit**2 - distance**2 - radius**2) / (2.0 * distance * radius)
+    return np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
+
+
+def _height_of(place: np.ndarray, _: float) -> float:
+    from pyproj import Transformer
+
+    back = Transformer.from_crs("EPSG:4978", "EPSG:4979", always_xy=True)
+    return float(back.transform(*place)[2])
+
+
+def _geolocation(
+    track: Pass, beams: list[Beam], theta: np.ndarray, target: np.ndarray
+) -> np.ndarray:
+    """Sample, longitude, latitude and incidence of grid points, at the target's height.
+
+    One row for the first line of each burst and one for the very last.
+    """
+    from pyproj import Transformer
+
+    back = Transformer.from_crs("EPSG:4978", "EPSG:4979", always_xy=True)
+    height = float(back.transform(*target)[2])
+    a, b = 6378137.0 + height, 6356752.314245 + height
+    sample = np.linspace(0, beams[0].samples - 1, GEOLOCATION_POINTS).round()
+    starts = [beam.start_s for beam in beams]
+    starts.append(starts[-1] + (LINES - 1) * INTERVAL_S)
+    rows = []
+    for start in starts:
+        two_way = beams[0].range_start_s + sample / SAMPLING_HZ
+        middle = beams[0].bistatic_middle_s or 0.0
+        when = start - 0.5 * (middle - two_way)
+        place, speed = track.position(when), track.velocity(when)
+        distance = 0.5 * SPEED_OF_LIGHT * two_way
+        point = np.tile(target, (sample.size, 1))
+        for _ in range(15):
+            gap = point - place
+            off = np.stack(
+                [
+                    (gap * speed).sum(axis=1),
+                    (gap**2).sum(axis=1) - distance**2,
+                    (point[:, 0] ** 2 + point[:, 1] ** 2) / a**2 + point[:, 2] ** 2 / b**2 - 1.0,
+                ],
+                axis=1,
+            )
+            turn = np.stack([speed, 2.0 * gap, 2.0 * point / [a**2, a**2, b**2]], axis=1)
+            point = point - np.linalg.solve(turn, off[..., None])[..., 0]
+        longitude, latitude, _ = back.transform(*point.T)
+        rows.append(np.stack([sample, longitude, latitude, theta[sample.astype(int)]], axis=1))
+    return np.array(rows)
+
+
+def _flight(track: Pass, epoch: np.datetime64, k: int, ascending: bool) -> Flight:
+    """Vectors every 10 s over five minutes around the scene."""
+    clock = np.arange(-150.0, 151.0, 10.0)
+    rate = np.sqrt(GRAVITY_M3_S2 / ORBIT_RADIUS_M**3)
+    since_node = (track.phase_rad % (2.0 * np.pi)) / rate
+    place, speed = track.position(np.zeros(1))[0], track.velocity(np.zeros(1))[0]
+    up = place / np.linalg.norm(place)
+    east = np.cross([0.0, 0.0, 1.0], up)
+    east /= np.linalg.norm(east)
+    heading = np.degrees(np.arctan2(speed @ east, speed @ np.cross(up, east)))
+    absolute = 32861 + 175 * k
+    return Flight(
+        "S1A", absolute, (absolute - 73) % 175 + 1, ascending, float(heading),
+        epoch - np.timedelta64(round(since_node * 1e9), "ns"),
+        epoch + (clock * 1e9).astype("timedelta64[ns]"),
+        track.position(clock), track.velocity(clock),
+    )  # fmt: skip
+
+
+def _write_dem(path: Path, ground: Grid, relief: object) -> None:
+    west, south, east, north = ground.bounds
+    inset = ground.dx
+    fine = Grid(
+        ground.crs, west + inset, north - inset, DEM_SPACING_M, DEM_SPACING_M,
+        int((east - west - 2 * inset) / DEM_SPACING_M),
+        int((north - south - 2 * inset) / DEM_SPACING_M),
+    )  # fmt: skip
+    heights = relief(-fine.y, fine.x)  # type: ignore[operator]
+    dem = describe(
+        xr.DataArray(heights, dims=MAP, coords=fine.coords),
+        "elevation", "height above the WGS84 ellipsoid", "m",
+    )  # fmt: skip
+    io.write_raster(dem.to_dataset(), path, grid=fine)
+
+
+def _truth(
+    grid: Grid,
+    ground: Grid,
+    days: list[np.datetime64],
+    tongues: list[_Tongue],
+    course: np.ndarray,
+    delay: np.ndarray,
+    gamma_db: np.ndarray,
+    melt: np.ndarray,
+    baselines: np.ndarray,
+) -> xr.Dataset:
+    m = MARGIN_PIXELS
+    inner = (slice(m, m + grid.height), slice(m, m + grid.width))
+    x, y = np.meshgrid(grid.x, grid.y)
+    rate = _rate(tongues, x, y)
+    label = np.zeros(grid.shape, np.int32)
+    for number, tongue in enumerate(tongues, start=1):
+        label[tongue.radius(x, y) < 1.0] = number
+    years = np.array([(d - days[0]) / np.timedelta64(1, "D") for d in days]) / YEAR_DAYS
+    trend = float(np.polyfit(years, course, 1)[0]) if len(days) > 1 else 1.0
+    gamma = 10.0 ** (0.1 * (gamma_db[inner][None] + melt[:, None, None]))
+    layers = {
+        "displacement": (
+            rate * course[:, None, None],
+            "true displacement toward the satellite",
+            "m",
+        ),
+        "delay": (delay[(slice(None), *inner)], "one-way delay along the line of sight", "m"),
+        "gamma_nought": (gamma, "true backscatter", "1"),
+        "velocity": (rate * trend, "true velocity toward the satellite", "m/yr"),
+        "tongue": (label, "number of the rock glacier, 0 = none", "1"),
+        "stable_ground": ((label == 0).astype(np.uint8), "ground that does not move", "1"),
+    }
+    coords = {DATE: np.array(days, "datetime64[ns]"), **grid.coords}
+    dataset = xr.Dataset(
+        {
+            name: describe(
+                xr.DataArray(
+                    values if values.dtype.kind in "iu" else values.astype(np.float32),
+                    dims=(DATE, *MAP) if np.ndim(values) == 3 else MAP,
+                    coords=coords if np.ndim(values) == 3 else grid.coords,
+                ),
+                name, long_name, units,
+            )
+            for name, (values, long_name, units) in layers.items()
+        }
+    )  # fmt: skip
+    dataset["perpendicular_baseline"] = describe(
+        xr.DataArray(baselines, dims=DATE), "perpendicular_baseline",
+        "true perpendicular baseline", "m",
+    )  # fmt: skip
+    return dataset
