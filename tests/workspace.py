@@ -38,9 +38,9 @@ class Workspace:
         """Start Snakemake on ``regions``; what it prints can be read from ``stdout``."""
         command = [
             *self.snakemake,
-            *("--snakefile", str(ROOT / "Snakefile"), "--directory", str(self.folder)),
+            *("--snakefile", str(ROOT / "Snakefile"), "--directory", str(self.folder), *options),
             *("--config", f"regions={regions}", f"region_folder={self.folder}"),
-            *(f"results={self.results}", *options),
+            f"results={self.results}",
         ]
         if "--profile" not in options:
             command += ["--cores", "2"]
