@@ -11,13 +11,15 @@ if __name__ == "__main__":
     made = provenance.record(parameters=dict(snakemake.params.items()), sources=snakemake.input)
     datum = {"datum": snakemake.params.dem_datum, "geoid": snakemake.params.geoid}
     first = engine.open_acquisition(snakemake.params.bursts)
+    finer = heights.ellipsoidal(snakemake.input.dem, fine, **datum).values
     layout = engine.lay_out(
         first,
         fine,
-        heights.ellipsoidal(snakemake.input.dem, fine, **datum).values,
+        finer,
         bistatic=snakemake.params.bistatic,
         threads=snakemake.threads,
     )
+    layout = layout.to_dataset().assign(flattening=engine.flattening(first, fine, finer))
     height = heights.ellipsoidal(snakemake.input.dem, grid, **datum)
     geometry = engine.geometry(first, grid, height.values)
     seen = downslope.observable(height, geometry[["east", "north", "up"]], grid)
@@ -26,5 +28,5 @@ if __name__ == "__main__":
             first, snakemake.params.looks, fine, geometry.attrs["incidence_angle_deg"]
         )
     )
-    io.write_dataset(layout.to_dataset(), snakemake.output.layout, grid=fine, provenance=made)
+    io.write_dataset(layout, snakemake.output.layout, grid=fine, provenance=made)
     io.write_dataset(geometry, snakemake.output.geometry, grid=grid, provenance=made)

@@ -177,3 +177,29 @@ def test_one_seed_makes_one_set_of_products_and_more_dates_leave_the_others(nois
         assert old.name == new.name
         tiffs = [next((p / "measurement").glob("*iw1*")).read_bytes() for p in (old, new)]
         assert tiffs[0] == tiffs[1]
+
+
+def test_backscatter_is_the_one_put_in(noisy_scenes):
+    """Its level after flattening, noise and calibration, over slopes of up to 30 degrees."""
+    date = acquisitions_of(noisy_scenes)[0]
+    fine = GRID.subdivided(*LOOKS)
+    height = heights.ellipsoidal(noisy_scenes.folder, fine, datum="ellipsoid").values
+    layout = engine.lay_out(date, fine, height, threads=2).to_dataset()
+    layout["flattening"] = engine.flattening(date, fine, height)
+    image = np.empty(fine.shape, np.complex64)
+    engine.geocode(date, fine, height, layout["burst"].values, image, threads=2)
+    coarse = heights.ellipsoidal(noisy_scenes.folder, GRID, datum="ellipsoid").values
+    slc = engine.as_dataset(image, fine, date)["slc"]
+    seen = np.ones(GRID.shape, bool)
+    gamma = engine.gamma_nought(slc, date, GRID, layout, coarse, LOOKS, seen=seen)
+    truth = noisy_scenes.truth.gamma_nought[0].values
+    edge = 4  # beyond the fine grid, ground that shares its cells is not known
+    inner = (slice(edge, -edge), slice(edge, -edge))
+    ratio = gamma.values[inner] / truth[inner]
+    assert 10.0 * np.log10(np.nanmean(ratio)) == pytest.approx(0.0, abs=0.3)
+    fall_x = np.gradient(coarse, 40.0, axis=1)
+    toward = (fall_x if date.bursts[0].swath.heading_deg > -90 else -fall_x)[inner]
+    for low, high in [(-0.36, -0.1), (-0.1, 0.1), (0.1, 0.36)]:
+        here = (toward > low) & (toward < high)
+        assert here.sum() > 50
+        assert abs(10.0 * np.log10(np.nanmean(ratio[here]))) < 0.5

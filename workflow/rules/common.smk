@@ -149,6 +149,18 @@ def pairs_to_make(wildcards):
     ]
 
 
+def every_backscatter(wildcards):
+    """Backscatter of each date of the region's raw scenes."""
+    found = []
+    for track, keys in REGIONS[wildcards.region]["tracks"].items():
+        if keys["source"] in SCENES:
+            table = checkpoints.plan_pairs.get(region=wildcards.region, track=track).output.planned
+            folder = Path(table).parent
+            dates = {row["date"].replace("-", "") for row in rows_of(folder / "scenes.csv")}
+            found += [f"{folder}/backscatter/{date}.tif" for date in sorted(dates)]
+    return found
+
+
 def bursts_on(wildcards, date):
     """Product, swath, number and orbit file of each burst on ``date`` (the first where None)."""
     rows = rows_of(f"{track_folder(wildcards)}/scenes.csv")

@@ -164,6 +164,36 @@ rule geocode_scene:
         "../../scripts/geocode_scene.py"
 
 
+rule flatten_backscatter:
+    input:
+        grid="<results>/{region}/grid.json",
+        geometry="<results>/{region}/{track}/geometry.zarr",
+        layout="<results>/{region}/{track}/layout.zarr",
+        slc="<results>/{region}/{track}/slc/{date}.zarr",
+    output:
+        backscatter="<results>/{region}/{track}/backscatter/{date}.tif",
+    log:
+        "<results>/{region}/{track}/logs/flatten_backscatter_{date}.log",
+    benchmark:
+        "<results>/{region}/{track}/benchmarks/flatten_backscatter_{date}.tsv"
+    wildcard_constraints:
+        track=only(SCENES),
+    conda:
+        "../../envs/sentinel1.yaml"
+    resources:
+        mem_mb=megabytes(1500, 0.1),
+        runtime=minutes(10, 0.2),
+    params:
+        bursts=bursts_of_date,
+        looks=setting("tracks/{track}/looks"),
+        bistatic=setting("tracks/{track}/bistatic"),
+        code=digest("sentinel1.engine"),
+    message:
+        "{wildcards.region}/{wildcards.track}: backscatter of {wildcards.date}"
+    script:
+        "../../scripts/flatten_backscatter.py"
+
+
 rule interfere_pair:
     input:
         grid="<results>/{region}/grid.json",

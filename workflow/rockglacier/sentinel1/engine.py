@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import xarray as xr
@@ -19,11 +20,12 @@ from rockglacier import io
 from rockglacier.conventions import MAP, Y, describe
 from rockglacier.errors import SceneError
 from rockglacier.grid import Grid
-from rockglacier.sentinel1 import geocoding
+from rockglacier.sentinel1 import geocoding, radiometry
 from rockglacier.sentinel1.annotation import SPEED_OF_LIGHT, Burst, Swath
+from rockglacier.sentinel1.calibration import Table
 from rockglacier.sentinel1.geocoding import Bistatic
 from rockglacier.sentinel1.interferogram import goldstein as filtered
-from rockglacier.sentinel1.interferogram import interfere
+from rockglacier.sentinel1.interferogram import interfere, multilook
 from rockglacier.sentinel1.orbit import Orbit, zero_doppler
 from rockglacier.sentinel1.safe import Safe, open_pixels, open_safe
 from rockglacier.sentinel1.scenes import ORBIT_SUFFIX, orbit_of
@@ -56,6 +58,29 @@ class BurstSource:
     stem: str
     swath: Swath
     burst: Burst
+
+    @cached_property
+    def beta_nought(self) -> Table:
+        """Digital numbers per amplitude of beta nought."""
+        return self.safe.calibration(self.stem)
+
+    @cached_property
+    def noise(self) -> Table:
+        """Power of thermal noise in squared digital numbers."""
+        return self.safe.noise(self.stem)
+
+    def calibrated(self, lines: slice, samples: slice) -> np.ndarray:
+        """Amplitude of beta nought (line, sample; complex64); SceneError if it cannot be read."""
+        first = self.burst.number * self.swath.lines_per_burst
+        at = np.arange(first + lines.start, first + lines.stop)
+        scale = self.beta_nought.over(at, np.arange(samples.start, samples.stop))
+        return self.read(lines, samples) / scale
+
+    def noise_at(self, place: geocoding.Place) -> np.ndarray:
+        """Beta nought of thermal noise at places on the map."""
+        line = place.line + self.burst.number * self.swath.lines_per_burst
+        level: np.ndarray = self.noise.at(line, place.sample)
+        return level / self.beta_nought.at(line, place.sample) ** 2
 
     def read(self, lines: slice, samples: slice) -> np.ndarray:
         """Digital numbers (line, sample; complex64); SceneError where they cannot be read."""
@@ -128,6 +153,14 @@ def lay_out(
     return describe(array, "burst", "index of the burst a pixel is taken from, -1 for none", "1")
 
 
+def flattening(first: Acquisition, grid: Grid, height: np.ndarray) -> xr.DataArray:
+    """Factor (y, x) that makes gamma nought of beta nought, on the fine ``grid``."""
+    factor = xr.DataArray(
+        radiometry.flattening(first.orbit, grid, height), dims=MAP, coords=grid.coords
+    )
+    return describe(factor, "flattening", "gamma nought over beta nought", "1")
+
+
 def _metres_inside(place: geocoding.Place, one: BurstSource) -> np.ndarray:
     """Distance (m) to the nearest edge of the burst's valid pixels; -inf outside."""
     lines, samples = one.burst.valid_lines, one.burst.valid_samples
@@ -191,7 +224,7 @@ def geocode(
                 continue
             carrier = Carrier.of(one.swath, one.burst)
             corner = need[0].start, need[1].start
-            flat = geocoding.deramp(one.read(*need), corner, carrier)
+            flat = geocoding.deramp(one.calibrated(*need), corner, carrier)
 
             def fill(
                 task: tuple[slice, geocoding.Place],
@@ -287,6 +320,45 @@ def independent_looks(
     return float(area * np.sin(np.radians(incidence_deg)) / (across * along))
 
 
+def gamma_nought(
+    slc: xr.DataArray,
+    date: Acquisition,
+    grid: Grid,
+    layout: xr.Dataset,
+    height: np.ndarray,
+    looks: tuple[int, int],
+    *,
+    seen: np.ndarray,
+    bistatic: Bistatic = "mid-swath",
+) -> xr.DataArray:
+    """Terrain-flattened gamma nought (y, x; linear power) of one date on the region's ``grid``.
+
+    Power of the fine image ``slc`` less that of thermal noise, times the flattening of ``layout``
+    (of the same fine grid), averaged over ``looks``; ``height`` (y, x) is that of ``grid``. Noise
+    is taken away in the mean, so that dark ground may come out negative, which further averaging
+    needs. NaN where ``seen`` (y, x; bool) is False.
+    """
+    place_of = geocoding.earth_fixed(grid, height)
+    noise = np.full(grid.shape, np.nan, np.float32)
+    centre = layout["burst"].values[looks[0] // 2 :: looks[0], looks[1] // 2 :: looks[1]]
+    for index, one in enumerate(date.bursts):
+        here = centre[: grid.height, : grid.width] == index
+        if here.any():
+            place = geocoding.place_in_burst(
+                one.swath, one.burst, date.orbit, place_of, bistatic=bistatic
+            )
+            noise[here] = one.noise_at(place)[here]
+    out = np.empty(grid.shape, np.float32)
+    for band, fine in _bands(slc, looks):
+        factor = layout["flattening"].isel(fine).values
+        power = np.abs(slc.isel(fine).values) ** 2
+        mean, _ = multilook(power * factor, looks)
+        flat, _ = multilook(factor, looks)
+        out[band] = mean - noise[band] * flat
+    array = xr.DataArray(np.where(seen, out, np.nan), dims=MAP, coords=grid.coords)
+    return describe(array, "gamma_nought", "terrain-flattened backscatter, linear power", "1")
+
+
 def as_dataset(image: np.ndarray, fine: Grid, date: Acquisition) -> xr.Dataset:
     """``slc/<date>.zarr``: the image on its grid, read in bands where it lies in a file."""
     import dask.array as da
@@ -294,7 +366,7 @@ def as_dataset(image: np.ndarray, fine: Grid, date: Acquisition) -> xr.Dataset:
     rows = io.stack_rows(1, fine.height)
     blocks = da.from_array(image, chunks=(rows, fine.width))
     slc = xr.DataArray(blocks, dims=MAP, coords=fine.coords)
-    slc = describe(slc, "slc", "flattened single-look image", "1")
+    slc = describe(slc, "slc", "flattened single-look image, beta nought amplitude", "1")
     slc.attrs |= {"wavelength_m": date.wavelength_m, "orbit": date.orbit.kind}
     return slc.to_dataset()
 
@@ -337,14 +409,20 @@ def _interfered(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Interferogram and coherence of two Dask-backed images, a band of their chunks at a time."""
     height, width = (size // n for size, n in zip(reference.shape, looks, strict=True))
-    chunk = reference.chunks[0][0] if reference.chunks else reference.shape[0]
-    rows = max(1, chunk // looks[0])
     product = np.empty((height, width), np.complex64)
     coherence = np.empty((height, width), np.float32)
-    for top in range(0, height, rows):
-        bottom = min(top + rows, height)
-        fine = {Y: slice(top * looks[0], bottom * looks[0])}
-        product[top:bottom], coherence[top:bottom] = interfere(
+    for band, fine in _bands(reference, looks):
+        product[band], coherence[band] = interfere(
             reference.isel(fine).values, secondary.isel(fine).values, looks
         )
     return product, coherence
+
+
+def _bands(image: xr.DataArray, looks: tuple[int, int]) -> Iterator[tuple[slice, dict[str, slice]]]:
+    """Rows of the region's grid and of the fine ``image``, about as many as its chunks hold."""
+    height = image.shape[0] // looks[0]
+    chunk = image.chunks[0][0] if image.chunks else image.shape[0]
+    rows = max(1, chunk // looks[0])
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        yield slice(top, bottom), {Y: slice(top * looks[0], bottom * looks[0])}

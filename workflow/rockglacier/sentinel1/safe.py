@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from rockglacier.errors import SceneError
 from rockglacier.io import leaves_its_folder
 from rockglacier.sentinel1.annotation import Swath, read_annotation
+from rockglacier.sentinel1.calibration import Table, read_calibration, read_noise
 
 if TYPE_CHECKING:
     from rasterio import DatasetReader
@@ -99,6 +100,16 @@ class Safe:
         """The annotation of one swath and polarisation."""
         name = f"annotation/{stem}.xml"
         return read_annotation(self.read(name), f"{self.path}/{name}")
+
+    def calibration(self, stem: str) -> Table:
+        """Digital numbers per amplitude of beta nought, of one swath and polarisation."""
+        name = f"annotation/calibration/calibration-{stem}.xml"
+        return read_calibration(self.read(name), f"{self.path}/{name}")
+
+    def noise(self, stem: str) -> Table:
+        """Power of thermal noise in squared digital numbers."""
+        name = f"annotation/calibration/noise-{stem}.xml"
+        return read_noise(self.read(name), f"{self.path}/{name}")
 
     def measurement(self, stem: str) -> str:
         """Where GDAL opens the pixels of one swath; SceneError where the product lacks them."""
