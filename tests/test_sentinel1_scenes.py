@@ -109,6 +109,14 @@ def test_a_measurement_that_is_absent(folder):
     assert "download the whole product" in only_flaw(folder, "pixels missing").flaw.found
 
 
+@pytest.mark.parametrize("kind", ["calibration", "noise"])
+def test_a_product_without_calibration_or_noise(folder, kind):
+    path = next((product(folder, 1) / "annotation" / "calibration").glob(f"{kind}-*iw1*"))
+    path.write_text(f"<{kind}></{kind}>")
+    found = only_flaw(folder, "unreadable product").flaw.found
+    assert path.name in found and "Vector" in found
+
+
 def test_a_missing_burst(folder):
     for part in ("annotation", "measurement", "annotation/calibration"):
         for file in (product(folder, 2) / part).glob("*iw2*"):

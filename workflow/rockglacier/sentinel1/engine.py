@@ -74,13 +74,15 @@ class BurstSource:
         first = self.burst.number * self.swath.lines_per_burst
         at = np.arange(first + lines.start, first + lines.stop)
         scale = self.beta_nought.over(at, np.arange(samples.start, samples.stop))
-        return self.read(lines, samples) / scale
+        values: np.ndarray = self.read(lines, samples) / scale
+        return values
 
     def noise_at(self, place: geocoding.Place) -> np.ndarray:
         """Beta nought of thermal noise at places on the map."""
         line = place.line + self.burst.number * self.swath.lines_per_burst
-        level: np.ndarray = self.noise.at(line, place.sample)
-        return level / self.beta_nought.at(line, place.sample) ** 2
+        scale = self.beta_nought.at(line, place.sample)
+        level: np.ndarray = self.noise.at(line, place.sample) / scale**2
+        return level
 
     def read(self, lines: slice, samples: slice) -> np.ndarray:
         """Digital numbers (line, sample; complex64); SceneError where they cannot be read."""

@@ -161,6 +161,8 @@ def _opened(path: str | Path, polarisation: str) -> list[_Part] | Rejected:
                 needed=f"an IW SLC with {polarisation}",
                 remedy="download the product with it, or set polarisation",
             )  # fmt: skip
+        for stem in stems:  # read here, so that one that lacks them costs its own date only
+            safe.calibration(stem), safe.noise(stem)
         absolute = int(str(safe.manifest["orbit_number"]))
         return [
             _Part(
