@@ -110,6 +110,23 @@ def _height(grid: Grid) -> xr.DataArray:
     return _map(grid, 2000.0 + 300.0 * np.sin(x / 6.0) + 200.0 * np.cos(y / 5.0), "m")
 
 
+def _backscatter(grid: Grid) -> xr.Dataset:
+    rng = np.random.default_rng(2)
+    level = {
+        "mean": ("dB", -11.0), "std": ("dB", 1.2), "trend": ("dB/yr", 0.02),
+        "annual_amplitude": ("dB", 0.8), "melt_depression": ("dB", -2.5),
+    }  # fmt: skip
+    maps = {}
+    for name, (units, value) in level.items():
+        values = value + 0.2 * rng.normal(size=grid.shape)
+        values[:6, :9] = np.nan
+        maps[name] = _map(grid, values, units)
+        if name in ("mean", "std", "trend"):
+            both = [maps[name], 0.5 * maps[name]]
+            maps[name] = xr.concat(both, "season").assign_attrs(units=units)
+    return xr.Dataset(maps)
+
+
 CORRECTIONS = {
     "height": {"variance_before_m2": 2.5e-5, "variance_after_m2": 1.2e-5, "applied": True},
     "delays": {"variance_before_m2": 1.2e-5, "variance_after_m2": 1.4e-5, "applied": False},
@@ -132,7 +149,16 @@ def _draw_all(grid: Grid, folder, **options):
     height = _height(grid)
     path = {
         name: folder / f"{name}.png"
-        for name in ("network", "arcs", "velocity", "series", "closure", "downslope", "corrections")
+        for name in (
+            "network",
+            "arcs",
+            "velocity",
+            "series",
+            "closure",
+            "downslope",
+            "corrections",
+            "backscatter",
+        )
     }
     figures.plot_network(pairs, path["network"], title="Region", **options)
     figures.plot_network(pairs.drop(columns="perpendicular_baseline_m"), path["arcs"], **options)
@@ -147,6 +173,9 @@ def _draw_all(grid: Grid, folder, **options):
     figures.plot_closure(cycles, path["closure"], grid=grid, title="Region", **options)
     figures.plot_downslope(_downslope(grid), path["downslope"], grid=grid, height=height, **options)
     figures.plot_corrections(CORRECTIONS, path["corrections"], **options)
+    figures.plot_backscatter(
+        _backscatter(grid), path["backscatter"], grid=grid, height=height, title="Region", **options
+    )
     return path
 
 
@@ -188,7 +217,7 @@ def test_pdf_where_the_path_says_so(grid, tmp_path):
 )
 def test_nothing_is_clipped_and_no_text_overlaps(grid, tmp_path, drawn):
     _draw_all(grid, tmp_path)
-    assert len(drawn) == 7
+    assert len(drawn) == 8
     for figure in drawn:
         renderer = FigureCanvasAgg(figure).get_renderer()
         with mpl.rc_context(figures.STYLE):

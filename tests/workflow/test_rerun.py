@@ -9,8 +9,11 @@ from scenes import GRID
 from stack_formats import Scene, write_geotiffs
 from workspace import Workspace
 
+from rockglacier import io
 from rockglacier.grid import Grid
 from rockglacier.readers.stack import lonlat_bounds
+
+pytestmark = pytest.mark.filterwarnings("ignore:Object at .snakemake_timestamp")
 
 AFTER_INVERSION = {
     *("inverting the network", "corrections", "velocity", "figures of the velocity"),
@@ -195,6 +198,20 @@ def test_another_date_makes_itself_and_its_pairs_and_nothing_else(scenes_run, no
         "interferogram 20200616 to 20200628",
         "stacking the pairs",
     ]
+
+
+def test_months_of_the_year_remake_factors_but_not_images(scenes_run):
+    factors = scenes_run.results / "gamma" / "backscatter.zarr"
+    scenes_run.run(str(factors), regions="gamma")
+    count = io.open_dataset(factors)["count"].values
+    assert count.max() == 3 and (count[0] == count.max()).mean() > 0.5
+    assert (count[1] == 0).all()  # none of the three dates lies in July to September
+    path = scenes_run.folder / "gamma.yaml"
+    text = path.read_text()
+    path.write_text(text + "backscatter: {snow_free_months: [6, 7]}\n")
+    planned = scenes_run.planned(str(factors), regions="gamma")["gamma"]
+    path.write_text(text)
+    assert sorted(planned) == ["backscatter of all tracks", "backscatter through time"]
 
 
 def test_a_filter_remakes_pairs_but_not_images(scenes_run):

@@ -843,6 +843,60 @@ def plot_downslope(
         _maps(figure, panels, grid, height, 2, 2)
 
 
+def plot_backscatter(
+    factors: xr.Dataset,
+    path: str | Path,
+    *,
+    grid: Grid,
+    height: xr.DataArray | None = None,
+    title: str = "",
+    provenance: Mapping[str, str] | None = None,
+) -> None:
+    """Level of backscatter and how it varies: with the seasons, without snow, and over the years.
+
+    ``factors`` is what :func:`rockglacier.backscatter.combined` returns.
+    """
+    whole, bare = (factors.isel(season=k, drop=True) for k in (0, 1))
+    varies = _nice(max(_percentile(f["std"], 98.0) for f in (whole, bare)))
+    known = bool(bare["trend"].notnull().any())
+    trend, when = (bare["trend"], "snow-free months") if known else (whole["trend"], "all year")
+    panels = [
+        _decibel_map(whole["mean"], "Mean backscatter", "gray"),
+        _decibel_map(whole["std"], "Standard deviation, all year", "viridis", (0.0, varies)),
+        _decibel_map(bare["std"], "Standard deviation, snow-free months", "viridis", (0.0, varies)),
+        _decibel_map(factors["annual_amplitude"], "Amplitude of the annual course", "viridis"),
+        _decibel_map(factors["melt_depression"], "Melt season over winter", "RdBu"),
+        _decibel_map(trend, f"Trend, {when}", "PuOr"),
+    ]
+    with _figure(path, _size(grid, 2, 3), title, provenance) as figure:
+        _maps(figure, panels, grid, height, 2, 3)
+
+
+def _decibel_map(
+    values: xr.DataArray, title: str, colours: str, limits: tuple[float, float] | None = None
+) -> _Map:
+    """Decibels; around zero where ``colours`` diverge, else between percentiles."""
+    import matplotlib as mpl
+    from matplotlib.colors import Normalize
+
+    known = values.values[np.isfinite(values.values)]
+    if limits is None and colours in ("RdBu", "PuOr"):
+        limit = _nice(_percentile(values, 99.0))
+        limits = -limit, limit
+    elif limits is None:
+        limits = tuple(np.percentile(known, (1.0, 99.0))) if known.size else (0.0, 1.0)
+    low, high = limits
+    beyond = {(True, True): "both", (True, False): "min", (False, True): "max"}
+    return _Map(
+        values,
+        title,
+        values.attrs["units"],
+        mpl.colormaps[colours],
+        Normalize(low, high),
+        beyond.get((bool((known < low).any()), bool((known > high).any())), "neither"),
+    )
+
+
 def plot_corrections(
     corrections: Mapping[str, Mapping[str, Any]],
     path: str | Path,

@@ -8,6 +8,7 @@ from rockglacier.provenance import digest, files, state
 
 INTERFEROGRAMS = ["geotiff", "hyp3", "licsar", "isce2", "mintpy"]
 SCENES = ["scenes", "simulated_scenes"]
+WITHOUT_BACKSCATTER = [*INTERFEROGRAMS, "displacement", "simulated"]
 PROCESSING = ["looks", "polarisation", "bistatic", "goldstein", "unwrapper", "min_coherence"]
 PROCESSING += ["pair_days", "pair_baseline_m", "yearly_days", "connections"]
 REGIONS = load(config, Path(workflow.basedir) / "config" / "config.yaml")
@@ -149,16 +150,18 @@ def pairs_to_make(wildcards):
     ]
 
 
-def every_backscatter(wildcards):
-    """Backscatter of each date of the region's raw scenes."""
-    found = []
-    for track, keys in REGIONS[wildcards.region]["tracks"].items():
-        if keys["source"] in SCENES:
-            table = checkpoints.plan_pairs.get(region=wildcards.region, track=track).output.planned
-            folder = Path(table).parent
-            dates = {row["date"].replace("-", "") for row in rows_of(folder / "scenes.csv")}
-            found += [f"{folder}/backscatter/{date}.tif" for date in sorted(dates)]
-    return found
+def backscatter_of_track(wildcards):
+    """Backscatter of each date of the track."""
+    folder = Path(planned(wildcards)).parent
+    dates = {row["date"].replace("-", "") for row in rows_of(folder / "scenes.csv")}
+    return [f"{folder}/backscatter/{date}.tif" for date in sorted(dates)]
+
+
+def region_backscatter(wildcards):
+    """Backscatter of all tracks through time, where the region has raw scenes."""
+    if scene_tables(wildcards):
+        return f"{config['results']}/{wildcards.region}/backscatter.zarr"
+    return []
 
 
 def bursts_on(wildcards, date):
@@ -226,7 +229,7 @@ def figures_of(wildcards):
         "network": ["network", "closure"],
         "velocity": ["velocity", "series", "corrections"],
     }
-    found = ["downslope"]
+    found = ["downslope", *(["backscatter"] if scene_tables(wildcards) else [])]
     for track, keys in REGIONS[wildcards.region]["tracks"].items():
         kinds = ["velocity"] if keys["source"] == "displacement" else named
         found += [f"{track}_{figure}" for kind in kinds for figure in named[kind]]

@@ -116,3 +116,34 @@ rule plot_downslope:
         "{wildcards.region}: figure of the downslope velocity"
     script:
         "../../scripts/plot_downslope.py"
+
+
+rule plot_backscatter:
+    input:
+        grid="<results>/{region}/grid.json",
+        dem="<results>/{region}/dem.tif",
+        factors="<results>/{region}/backscatter.zarr",
+    output:
+        figure=report(
+            "<results>/{region}/figures/backscatter.png",
+            category="{region}",
+            labels={"track": "all", "figure": "backscatter"},
+        ),
+    log:
+        "<results>/{region}/logs/plot_backscatter.log",
+    benchmark:
+        "<results>/{region}/benchmarks/plot_backscatter.tsv"
+    group:
+        "products"
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=megabytes(1000, 20),
+        runtime=minutes(5, 1),
+    params:
+        title=setting("name"),
+        code=digest("figures"),
+    message:
+        "{wildcards.region}: figure of the backscatter"
+    script:
+        "../../scripts/plot_backscatter.py"

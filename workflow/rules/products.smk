@@ -40,7 +40,7 @@ rule summarise:
         cycles=every_track("cycles.zarr", but=["displacement"]),
         truths=every_track("truth.zarr", but=["displacement", "scenes", *INTERFEROGRAMS]),
         figures=figures_of,
-        backscatter=every_backscatter,
+        backscatter=region_backscatter,
     output:
         summary="<results>/{region}/summary.json",
     log:

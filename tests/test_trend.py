@@ -1,0 +1,84 @@
+"""Slopes and seasons against other code and against known truth."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from rockglacier import trend
+
+YEARS = np.arange(90) * 12.0 / 365.25
+
+
+def noise(rng, count, dates, memory=0.0):
+    """Unit noise (date, 1, pixel) that remembers the date before by ``memory``."""
+    out = rng.normal(size=(dates, 1, count))
+    for date in range(1, dates):
+        out[date] = memory * out[date - 1] + np.sqrt(1.0 - memory**2) * out[date]
+    return out
+
+
+def test_slope_and_interval_are_those_of_scipy():
+    rng = np.random.default_rng(1)
+    values = noise(rng, 5, YEARS.size) + 0.3 * YEARS[:, None, None]
+    values[rng.random(values.shape) < 0.2] = np.nan
+    found = trend.theil_sen(values, YEARS)
+    for pixel in range(5):
+        known = np.isfinite(values[:, 0, pixel])
+        x, t = values[known, 0, pixel], YEARS[known]
+        rate, _, low, high = stats.theilslopes(x, t, alpha=0.95)
+        assert found.rate[0, pixel] == pytest.approx(rate, abs=1e-12)
+        ranks = trend._inflation(x - rate * t)
+        if ranks == 1.0:  # scipy knows of no serial correlation
+            assert found.error[0, pixel] * 2 * 1.96 == pytest.approx(high - low, rel=0.03)
+        tau = stats.kendalltau(t, x).statistic
+        score, n = tau * x.size * (x.size - 1) / 2, x.size
+        z = (score - np.sign(score)) / np.sqrt(ranks * n * (n - 1) * (2 * n + 5) / 18)
+        assert found.z[0, pixel] == pytest.approx(z, rel=1e-6)
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.3, 0.5, 0.7])
+def test_the_interval_covers_the_slope(memory):
+    rng = np.random.default_rng(3)
+    values = noise(rng, 1500, YEARS.size, memory) + 0.2 * YEARS[:, None, None]
+    found = trend.theil_sen(values, YEARS)
+    covered = np.abs(found.rate - 0.2) <= 1.96 * found.error
+    assert 0.92 <= covered.mean() <= 0.98
+    z = trend.theil_sen(noise(rng, 1500, YEARS.size, memory), YEARS).z
+    assert (np.abs(z) > 1.96).mean() < 0.08
+
+
+def test_too_few_dates_and_equal_values():
+    values = np.full((10, 1, 2), np.nan)
+    values[:7, 0, 0] = np.arange(7.0)
+    values[:, 0, 1] = 5.0
+    found = trend.theil_sen(values, YEARS[:10])
+    assert np.isnan(found.rate[0, 0])
+    assert (found.rate[0, 1], found.error[0, 1], found.z[0, 1]) == (0.0, 0.0, 0.0)
+
+
+def test_ties_lower_the_variance():
+    x = np.array([1.0, 1.0, 2.0, 2.0, 2.0, 3.0, 4.0, 5.0])
+    full = 8 * 7 * 21
+    assert trend._variance(x) == pytest.approx((full - 2 * 1 * 9 - 3 * 2 * 11) / 18)
+
+
+def test_a_season_is_found_within_its_error():
+    rng = np.random.default_rng(4)
+    turns = 2 * np.pi * YEARS[:, None, None]
+    truth = np.array([-10.0, 0.1, 1.5, -0.7])
+    clean = truth[0] + truth[1] * YEARS[:, None, None] + 1.5 * np.cos(turns) - 0.7 * np.sin(turns)
+    values = clean + 0.8 * noise(rng, 2000, YEARS.size)
+    values[rng.random(values.shape) < 0.3] = np.nan
+    found = trend.season(values, YEARS)
+    error = np.sqrt(np.einsum("iiyx->iyx", found.covariance))
+    covered = np.abs(found.coefficients - truth[:, None, None]) <= 1.96 * error
+    assert (np.abs(covered.mean(axis=(1, 2)) - 0.95) < 0.03).all()
+    assert found.rms.mean() == pytest.approx(0.8, rel=0.02)
+
+
+def test_a_season_that_was_not_seen_is_not_fitted():
+    values = np.random.default_rng(5).normal(size=(90, 1, 2))
+    summer = (np.mod(YEARS, 1.0) > 0.4) & (np.mod(YEARS, 1.0) < 0.8)
+    values[~summer, 0, 0] = np.nan
+    found = trend.season(values, YEARS)
+    assert np.isnan(found.rms[0, 0]) and np.isfinite(found.rms[0, 1])

@@ -1,0 +1,236 @@
+"""How backscatter of a track varies through time: the factors that tell ice and rock apart.
+
+Power is averaged linearly and compared in decibels. Wet snow rules the year's variation, so all
+that can be told without a whole year is told twice: of all dates and of the snow-free months.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from rockglacier import speckle, trend
+from rockglacier.conventions import DATE, MAP, YEAR_DAYS, describe, require, years_since
+from rockglacier.grid import Grid
+
+SEASON = "season"
+ALL_YEAR, SNOW_FREE = "all_year", "snow_free"
+MIN_DATES = 4  # ASSUME: fewer tell no variation
+MIN_TREND_YEARS = 2.0  # ASSUME: less is a season, not a trend
+UNUSUAL = 2.5  # robust standard deviations of an anomaly
+NORMAL_MAD = 1.4826
+DAYS = np.arange(1.0, 366.0)
+# Names, meanings and units of what is told of each of the two sets of dates.
+FACTORS = {
+    "mean": ("mean backscatter", "dB"),
+    "mean_error": ("its standard error", "dB"),
+    "std": ("standard deviation through time", "dB"),
+    "range": ("95th less 5th percentile", "dB"),
+    "excess_variation": ("squared coefficient of variation beyond that of speckle", "1"),
+    "trend": ("Theil-Sen slope, seasons taken away", "dB/yr"),
+    "trend_error": ("its standard error", "dB/yr"),
+    "trend_z": ("Mann-Kendall, serial correlation counted", "1"),
+    "anomaly_share": ("share of dates beyond 2.5 robust standard deviations", "1"),
+    "count": ("dates with a value", "1"),
+}
+OF_THE_YEAR = {
+    "annual_amplitude": ("amplitude of the annual harmonic", "dB"),
+    "annual_amplitude_error": ("its standard error", "dB"),
+    "annual_maximum": ("day of the year of its maximum", "d"),
+    "annual_minimum": ("day of the year of the lowest of two harmonics", "d"),
+    "annual_rms": ("residual of two harmonics and a line", "dB"),
+    "melt_depression": ("melt season over dry winter", "dB"),
+    "melt_depression_error": ("its standard error", "dB"),
+}
+
+
+def read(paths: Sequence[str | Path], grid: Grid, rows: slice) -> xr.DataArray:
+    """``rows`` of backscatter (date, y, x) from ``backscatter/<date>.tif``."""
+    import rasterio
+    from rasterio.windows import Window
+
+    part = grid.part(rows.start, rows.stop, 0, grid.width)
+    window = Window.from_slices((rows.start, rows.stop), (0, grid.width))
+    out = np.empty((len(paths), *part.shape), np.float32)
+    for image, path in zip(out, paths, strict=True):
+        with rasterio.open(path) as source:
+            source.read(1, window=window, out=image)
+    dates = pd.to_datetime([Path(path).stem for path in paths], format="%Y%m%d")
+    coordinates = {DATE: dates.to_numpy(), **part.coords}
+    array = xr.DataArray(out, dims=(DATE, *MAP), coords=coordinates)
+    return describe(array, "gamma_nought", "terrain-flattened backscatter, linear power", "1")
+
+
+def variation(
+    power: xr.DataArray,
+    *,
+    looks: float,
+    speckle_window: int,
+    snow_free_months: Sequence[int],
+    melt_months: Sequence[int],
+    winter_months: Sequence[int],
+) -> xr.Dataset:
+    """Factors (season, y, x) of ``power`` (date, y, x; gamma nought, linear, NaN where missing).
+
+    ``looks``: independent looks of a pixel; ``speckle_window``: pixels a side of the filter.
+    Months count from 1. NaN where dates are too few; what a whole year is needed for lies on
+    (y, x). Where noise leaves no power, a value has no decibels and does not count.
+    """
+    power = require(power, dims=(DATE, *MAP), units="1").transpose(DATE, *MAP)
+    power = power.sortby(DATE)
+    dates = pd.DatetimeIndex(power[DATE].values)
+    filtered, pixels = speckle.quegan_yu(power.values.astype(np.float64), speckle_window)
+    # A whole number of years is the first of January, so that phases are days of the year.
+    years = years_since(dates.to_numpy(), np.datetime64(f"{dates[0].year}-01-01"))
+    summer = dates.month.isin(list(snow_free_months))
+    speckled = power.values
+    found = {
+        ALL_YEAR: _told_of(filtered, speckled, pixels, years, looks, seasonal=True),
+        SNOW_FREE: _told_of(
+            filtered[summer], speckled[summer], pixels[summer], years[summer], looks
+        ),
+    }
+    out = xr.Dataset(coords={SEASON: [ALL_YEAR, SNOW_FREE], **power.drop_vars(DATE).coords})
+    for name, (long_name, units) in FACTORS.items():
+        values = np.stack([found[which][name] for which in (ALL_YEAR, SNOW_FREE)])
+        array = xr.DataArray(values.astype(np.float32), dims=(SEASON, *MAP))
+        out[name] = describe(array, name, long_name, units)
+    told = _told_of_the_year(filtered, years)
+    melt, winter = (dates.month.isin(list(m)) for m in (melt_months, winter_months))
+    told |= _melt(filtered[melt], filtered[winter])
+    for name, (long_name, units) in OF_THE_YEAR.items():
+        array = xr.DataArray(told[name].astype(np.float32), dims=MAP)
+        out[name] = describe(array, name, long_name, units)
+    return out
+
+
+def combined(tracks: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Median over ``tracks`` of each factor, and the number of tracks (y, x) that see a pixel.
+
+    Days of the year are those of the track that sees most dates, errors the medians of theirs.
+    """
+    joined = xr.concat(tracks, dim="track", join="exact", combine_attrs="drop_conflicts")
+    out = joined.median("track", skipna=True, keep_attrs=True)
+    most = joined["count"].isel({SEASON: 0}).fillna(0).argmax("track")
+    for name in ("annual_maximum", "annual_minimum"):
+        out[name] = joined[name].isel(track=most, drop=True)
+    seen = joined["mean"].isel({SEASON: 0}).notnull().sum("track")
+    out["track_count"] = describe(
+        seen.astype(np.float32), "track_count", "tracks that see it", "1"
+    ).drop_vars(SEASON)
+    return out.drop_vars("track", errors="ignore")
+
+
+def decibels(power: np.ndarray) -> np.ndarray:
+    """``power`` (linear) in dB; NaN where it is not positive."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(power > 0.0, 10.0 * np.log10(power), np.nan)
+
+
+def _told_of(
+    power: np.ndarray,
+    speckled: np.ndarray,
+    pixels: np.ndarray,
+    years: np.ndarray,
+    looks: float,
+    *,
+    seasonal: bool = False,
+) -> dict[str, np.ndarray]:
+    """Factors of :data:`FACTORS` of one set of dates.
+
+    The filter's texture is one for all dates, so that its error is of the mean alone and follows
+    from the scatter of the unfiltered, ``speckled`` power.
+    """
+    shape = power.shape[1:]
+    if power.shape[0] < MIN_DATES:
+        return {name: np.full(shape, np.nan) for name in FACTORS if name != "count"} | {
+            "count": np.isfinite(power).sum(axis=0).astype(float)
+        }
+    decibel = decibels(power)
+    power = np.where(np.isfinite(decibel), power, np.nan)
+    count = np.isfinite(power).sum(axis=0)
+    enough = np.where(count >= MIN_DATES, 1.0, np.nan)
+    some = np.where(enough == 1.0, power, 1.0)  # no warnings of empty slices
+    decibel = np.where(enough == 1.0, decibel, 0.0)
+    mean = np.nanmean(some, axis=0)
+    relative = np.nanvar(some, axis=0, ddof=1) / mean**2
+    rough = np.where(np.isfinite(some), speckled, np.nan)
+    rough = np.nanvar(np.where(enough == 1.0, rough, 1.0), axis=0, ddof=1) / mean**2
+    floor = np.nanmean(np.where(np.isfinite(some), 1.0 / (looks * np.fmax(pixels, 1.0)), np.nan), 0)
+    low, high = np.nanpercentile(decibel, (5.0, 95.0), axis=0)
+    left = decibel
+    if seasonal:
+        fitted = trend.season(decibel, years, harmonics=2)
+        cycle = fitted.seasonal(years)
+        left = np.where(np.isfinite(cycle), decibel - cycle, decibel)
+        unknown = ~np.isfinite(cycle[0])
+    slope = trend.theil_sen(left, years)
+    if seasonal:  # a season that is not known would be taken for a trend
+        slope = trend.Slope(*(np.where(unknown, np.nan, part) for part in slope))
+    if np.ptp(years) < MIN_TREND_YEARS:
+        slope = trend.Slope(*(np.full(shape, np.nan) for _ in slope))
+    line = np.where(np.isfinite(slope.rate), slope.rate, 0.0) * years[:, None, None]
+    off = left - line
+    off = off - np.nanmedian(off, axis=0)
+    scatter = NORMAL_MAD * np.nanmedian(np.abs(off), axis=0)
+    unusual = (np.abs(off) > UNUSUAL * scatter).sum(axis=0) / np.fmax(count, 1)
+    return {
+        "mean": 10.0 * np.log10(np.where(mean > 0, mean, np.nan)) * enough,
+        "mean_error": 10.0 / np.log(10.0) * np.sqrt(rough / np.fmax(count, 1)) * enough,
+        "std": np.nanstd(decibel, axis=0, ddof=1) * enough,
+        "range": (high - low) * enough,
+        "excess_variation": (relative - floor) * enough,
+        "trend": slope.rate * enough,
+        "trend_error": slope.error * enough,
+        "trend_z": slope.z * enough,
+        "anomaly_share": unusual * enough,
+        "count": count.astype(float),
+    }
+
+
+def _told_of_the_year(power: np.ndarray, years: np.ndarray) -> dict[str, np.ndarray]:
+    """Factors of the annual course."""
+    fitted = trend.season(decibels(power), years, harmonics=2)
+    cosine, sine = fitted.coefficients[2:4]
+    amplitude = np.hypot(cosine, sine)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        along = np.stack([cosine, sine]) / amplitude
+    error = np.einsum("iyx,ijyx,jyx->yx", along, fitted.covariance[2:4, 2:4], along)
+    course = fitted.seasonal(DAYS / YEAR_DAYS)
+    lowest = DAYS[np.argmin(np.nan_to_num(course), axis=0)]
+    peak = np.mod(np.arctan2(sine, cosine) / (2.0 * np.pi), 1.0) * YEAR_DAYS + 1.0
+    return {
+        "annual_amplitude": amplitude,
+        "annual_amplitude_error": np.sqrt(error),
+        "annual_maximum": peak,
+        "annual_minimum": np.where(np.isfinite(amplitude), lowest, np.nan),
+        "annual_rms": fitted.rms,
+    }
+
+
+def _melt(melt: np.ndarray, winter: np.ndarray) -> dict[str, np.ndarray]:
+    """Mean of the melt season over that of the winter, and its error from their scatter."""
+    level, error = np.zeros(melt.shape[1:]), np.zeros(melt.shape[1:])
+    for power, sign in ((melt, 1.0), (winter, -1.0)):
+        count = np.isfinite(power).sum(axis=0)
+        known = np.where(count >= 2, 1.0, np.nan)
+        filled = (
+            np.where(known == 1.0, power, 1.0) if len(power) > 1 else np.ones((2, *count.shape))
+        )
+        mean = np.nanmean(filled, axis=0)
+        level += sign * decibels(mean) * known
+        error += np.nanvar(filled, axis=0, ddof=1) / np.fmax(count, 1) / mean**2 * known
+    return {
+        "melt_depression": level,
+        "melt_depression_error": 10.0 / np.log(10.0) * np.sqrt(error),
+    }
+
+
+def rows_that_fit(height: int, width: int, dates: int, *, memory_mb: float, margin: int) -> int:
+    """Rows of a band whose work fits into ``memory_mb``: about 30 copies of its dates."""
+    row_mb = 30 * 8 * dates * width / 1e6
+    return int(np.clip(memory_mb / row_mb - 2 * margin, 1, height))
