@@ -854,7 +854,8 @@ def plot_backscatter(
 ) -> None:
     """Level of backscatter and how it varies: with the seasons, without snow, and over the years.
 
-    ``factors`` is what :func:`rockglacier.backscatter.combined` returns.
+    ``factors`` is what :func:`rockglacier.backscatter.combined` returns; what its dates do not
+    tell anywhere is left out.
     """
     whole, bare = (factors.isel(season=k, drop=True) for k in (0, 1))
     varies = _nice(max(_percentile(f["std"], 98.0) for f in (whole, bare)))
@@ -868,8 +869,10 @@ def plot_backscatter(
         _decibel_map(factors["melt_depression"], "Melt season over winter", "RdBu"),
         _decibel_map(trend, f"Trend, {when}", "PuOr"),
     ]
-    with _figure(path, _size(grid, 2, 3), title, provenance) as figure:
-        _maps(figure, panels, grid, height, 2, 3)
+    panels = [panel for panel in panels if panel.values.notnull().any()] or panels[:1]
+    rows, columns = -(-len(panels) // 3), min(3, len(panels))
+    with _figure(path, _size(grid, rows, columns), title, provenance) as figure:
+        _maps(figure, panels, grid, height, rows, columns)
 
 
 def _decibel_map(
