@@ -37,10 +37,13 @@ lint: $(READY) ## formatters, linters and types, without the tests
 	snakemake --lint
 	cd workflow && mypy --config-file ../pyproject.toml
 
-bench: bench-inversion ## every benchmark against its peers
+bench: bench-inversion bench-sentinel1 ## every benchmark against its peers and the truth
 
 bench-inversion: $(READY) $(MINTPY)/.made ## the inversion against MintPy
 	python benchmarks/inversion.py --peer $(MINTPY) $(ARGS)
+
+bench-sentinel1: $(READY) ## raw scenes against the truth: geometry, phase, backscatter, memory, time
+	python benchmarks/sentinel1.py $(ARGS)
 
 report: $(READY) ## results/report.html: figures, rules, run times
 	snakemake --report $(RESULTS)/report.html --config results=$(RESULTS)
@@ -77,4 +80,4 @@ $(MINTPY)/.made:
 		$$(grep -o '^rasterio==[0-9.]*' requirements.lock) 2> >(grep -v "is ignored: it is neither" >&2)
 	@touch $@
 
-.PHONY: help run test test-cluster lint bench bench-inversion report lock clean
+.PHONY: help run test test-cluster lint bench bench-inversion bench-sentinel1 report lock clean

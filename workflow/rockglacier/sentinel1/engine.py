@@ -199,64 +199,47 @@ def geocode(
     out[:] = np.nan
     for index, one in enumerate(date.bursts):
         here = layout == index
-        if not here.any():
-            continue
         rows, columns = (np.flatnonzero(here.any(axis=axis)) for axis in (1, 0))
-        left, right = int(columns[0]), int(columns[-1]) + 1
-        blocks = list(_blocks(int(rows[0]), int(rows[-1]) + 1, right - left))
+        if not rows.size:
+            continue
+        top, bottom, left, right = (
+            int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1,
+        )  # fmt: skip
+        known = height[top:bottom, left:right]
+        lowest, highest = float(np.nanmin(known)), float(np.nanmax(known))
+        if not np.isfinite(lowest):
+            continue
+        need = geocoding.window(
+            one.swath, one.burst, date.orbit, grid.part(top, bottom, left, right),
+            (lowest, highest), bistatic=bistatic,
+        )  # fmt: skip
+        if need is None:
+            continue
+        carrier = Carrier.of(one.swath, one.burst)
+        corner = need[0].start, need[1].start
+        flat = geocoding.deramp(one.calibrated(*need), corner, carrier)
 
-        def place(
+        def fill(
             block: slice,
             one: BurstSource = one,
             left: int = left,
             right: int = right,
             here: np.ndarray = here,
-        ) -> geocoding.Place:
+            carrier: Carrier = carrier,
+            flat: np.ndarray = flat,
+            corner: tuple[int, int] = corner,
+        ) -> None:
             part = grid.part(block.start, block.stop, left, right)
             known = np.where(here[block, left:right], height[block, left:right], np.nan)
             ground = geocoding.earth_fixed(part, known)
-            return geocoding.place_in_burst(
+            at = geocoding.place_in_burst(
                 one.swath, one.burst, date.orbit, ground, bistatic=bistatic
-            )  # fmt: skip
+            )
+            values = geocoding.resample(flat, corner, at, carrier, one.swath.wavelength_m)
+            np.copyto(out[block, left:right], values, where=at.inside)
 
         with ThreadPoolExecutor(threads) as pool:
-            places = list(pool.map(place, blocks))
-            need = _union([geocoding.window(p, *_size(one.swath)) for p in places])
-            if need is None:
-                continue
-            carrier = Carrier.of(one.swath, one.burst)
-            corner = need[0].start, need[1].start
-            flat = geocoding.deramp(one.calibrated(*need), corner, carrier)
-
-            def fill(
-                task: tuple[slice, geocoding.Place],
-                one: BurstSource = one,
-                left: int = left,
-                right: int = right,
-                carrier: Carrier = carrier,
-                flat: np.ndarray = flat,
-                corner: tuple[int, int] = corner,
-            ) -> None:
-                block, at = task
-                values = geocoding.resample(flat, corner, at, carrier, one.swath.wavelength_m)
-                target = out[block, left:right]
-                np.copyto(target, values, where=at.inside)
-
-            list(pool.map(fill, zip(blocks, places, strict=True)))
-
-
-def _size(swath: Swath) -> tuple[int, int]:
-    return swath.lines_per_burst, swath.samples_per_burst
-
-
-def _union(windows: Sequence[tuple[slice, slice] | None]) -> tuple[slice, slice] | None:
-    known = [w for w in windows if w is not None]
-    if not known:
-        return None
-    return (
-        slice(min(w[0].start for w in known), max(w[0].stop for w in known)),
-        slice(min(w[1].start for w in known), max(w[1].stop for w in known)),
-    )
+            list(pool.map(fill, _blocks(top, bottom, right - left)))
 
 
 def geometry(first: Acquisition, grid: Grid, height: np.ndarray) -> xr.Dataset:

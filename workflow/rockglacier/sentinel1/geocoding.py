@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import xarray as xr
 
-from rockglacier.conventions import X, Y
 from rockglacier.grid import Grid
 from rockglacier.sentinel1.annotation import SPEED_OF_LIGHT, Burst, Swath
 from rockglacier.sentinel1.interpolation import AZIMUTH_TAPS, RANGE_TAPS, interpolate
@@ -81,18 +79,32 @@ def locate(
     bistatic: Bistatic = "mid-swath",
 ) -> Place:
     """:func:`place_in_burst` of ground abeam at ``seconds`` of ``orbit``, so many metres away."""
-    two_way = 2.0 * slant_range / SPEED_OF_LIGHT
-    if bistatic == "mid-swath":
-        middle = swath.slant_range_time_s + 0.5 * swath.samples_per_burst / swath.range_sampling_hz
-        seconds = seconds + 0.5 * (middle - two_way)
-    line = (seconds - orbit.seconds(burst.start)) / swath.azimuth_interval_s
-    sample = (two_way - swath.slant_range_time_s) * swath.range_sampling_hz
+    line, sample = _anywhere(swath, burst, orbit, seconds, slant_range, bistatic=bistatic)
     valid = np.zeros(line.shape, bool)
     lines, samples = burst.valid_lines, burst.valid_samples
     with np.errstate(invalid="ignore"):
         valid = (line >= lines.start) & (line <= lines.stop - 1)
         valid &= (sample >= samples.start) & (sample <= samples.stop - 1)
     return Place(*(np.where(valid, a, np.nan) for a in (line, sample, slant_range)))
+
+
+def _anywhere(
+    swath: Swath,
+    burst: Burst,
+    orbit: Orbit,
+    seconds: np.ndarray,
+    slant_range: np.ndarray,
+    *,
+    bistatic: Bistatic,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Line and sample, within the burst or not."""
+    two_way = 2.0 * slant_range / SPEED_OF_LIGHT
+    if bistatic == "mid-swath":
+        middle = swath.slant_range_time_s + 0.5 * swath.samples_per_burst / swath.range_sampling_hz
+        seconds = seconds + 0.5 * (middle - two_way)
+    line = (seconds - orbit.seconds(burst.start)) / swath.azimuth_interval_s
+    sample = (two_way - swath.slant_range_time_s) * swath.range_sampling_hz
+    return line, sample
 
 
 def geocode(
@@ -142,29 +154,39 @@ def resample(
     return out
 
 
-def window(place: Place, lines: int, samples: int) -> tuple[slice, slice] | None:
-    """Lines and samples of the burst that interpolation at ``place`` needs; None where none."""
-    if not place.inside.any():
-        return None
-    bounds = []
-    for values, taps, size in (
-        (place.line, AZIMUTH_TAPS, lines),
-        (place.sample, RANGE_TAPS, samples),
-    ):
-        low, high = np.nanmin(values), np.nanmax(values)
-        bounds.append(slice(max(0, int(low) - taps), min(size, int(high) + taps + 1)))
-    return bounds[0], bounds[1]
+def window(
+    swath: Swath,
+    burst: Burst,
+    orbit: Orbit,
+    grid: Grid,
+    heights: tuple[float, float],
+    *,
+    bistatic: Bistatic = "mid-swath",
+) -> tuple[slice, slice] | None:
+    """Lines and samples of ``burst`` that its image on ``grid`` needs; None where none.
 
-
-def merged(parts: list[tuple[np.ndarray, np.ndarray]], grid: Grid) -> xr.DataArray:
-    """One image of several bursts: where they overlap, the one whose edge is farther.
-
-    ``parts``: image (y, x; complex64) and the distance to the burst's nearest edge (y, x; lines,
-    NaN outside).
+    ``heights``: the lowest and the highest (m) on the grid. Neither line nor sample has an extreme
+    within the box of ground that they span, so that its edges tell.
     """
-    image = np.full(grid.shape, np.nan, np.complex64)
-    best = np.full(grid.shape, -np.inf, np.float32)
-    for values, distance in parts:
-        better = np.isfinite(values) & (np.nan_to_num(distance, nan=-np.inf) > best)
-        image[better], best[better] = values[better], distance[better]
-    return xr.DataArray(image, dims=(Y, X), coords=grid.coords, name="slc")
+    rows, columns = grid.shape
+    edges = [(0, 1, 0, columns), (rows - 1, rows, 0, columns)]
+    edges += [(0, rows, 0, 1), (0, rows, columns - 1, columns)]
+    line, sample = [], []
+    for edge in edges:
+        part = grid.part(*edge)
+        for height in heights:
+            ground = earth_fixed(part, np.full(part.shape, height))
+            at = _anywhere(swath, burst, orbit, *zero_doppler(orbit, ground), bistatic=bistatic)
+            line.append(at[0].ravel())
+            sample.append(at[1].ravel())
+    bounds = []
+    for values, taps, valid in (
+        (np.concatenate(line), AZIMUTH_TAPS, burst.valid_lines),
+        (np.concatenate(sample), RANGE_TAPS, burst.valid_samples),
+    ):
+        low = max(valid.start, int(np.floor(np.min(values))) - taps)
+        high = min(valid.stop, int(np.ceil(np.max(values))) + taps + 1)
+        if low >= high:
+            return None
+        bounds.append(slice(low, high))
+    return bounds[0], bounds[1]
