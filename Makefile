@@ -45,6 +45,9 @@ bench-inversion: $(READY) $(MINTPY)/.made ## the inversion against MintPy
 bench-sentinel1: $(READY) ## raw scenes against the truth: geometry, phase, backscatter, memory, time
 	python benchmarks/sentinel1.py $(ARGS)
 
+verify-isce2: $(READY) ## both engines on the same simulated scenes; needs ISCE2; writes docs/engines.md
+	python benchmarks/engines.py --document docs/engines.md $(ARGS)
+
 report: $(READY) ## results/report.html: figures, rules, run times
 	snakemake --report $(RESULTS)/report.html --config results=$(RESULTS)
 
@@ -80,4 +83,4 @@ $(MINTPY)/.made:
 		$$(grep -o '^rasterio==[0-9.]*' requirements.lock) 2> >(grep -v "is ignored: it is neither" >&2)
 	@touch $@
 
-.PHONY: help run test test-cluster lint bench bench-inversion bench-sentinel1 report lock clean
+.PHONY: help run test test-cluster lint bench bench-inversion bench-sentinel1 verify-isce2 report lock clean

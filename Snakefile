@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 include: "workflow/rules/common.smk"
 include: "workflow/rules/grid.smk"
 include: "workflow/rules/scenes.smk"
+include: "workflow/rules/isce2.smk"
 include: "workflow/rules/backscatter.smk"
 include: "workflow/rules/stack.smk"
 include: "workflow/rules/network.smk"

@@ -50,8 +50,10 @@ def test_the_rules_are_found():
 
 @pytest.mark.parametrize("name", RULES)
 def test_a_rule_reruns_with_the_library_that_its_script_uses(name):
-    script = ROOT / "scripts" / f"{name}.py"
-    assert f'"../../scripts/{name}.py"' in RULES[name] and script.exists()
+    # Steps of ISCE2 share a script; their commands are parameters.
+    of_isce2 = "        commands=lambda" in RULES[name]
+    script = ROOT / "scripts" / f"{'run_isce2' if of_isce2 else name}.py"
+    assert f'"../../scripts/{script.name}"' in RULES[name] and script.exists()
     if "code=reader_digest" in RULES[name]:
         return  # by the track's own source
     modules = re.findall(r'"(\S+?)"', re.search(r"code=digest\((.*?)\)", RULES[name], re.S)[1])
@@ -71,6 +73,8 @@ def test_environments_pin_what_the_lock_pins():
     lock = dict(re.findall(r"^(\S+?)==(\S+)", (ROOT / "requirements.lock").read_text(), re.M))
     named = {"dask-core": "dask", "matplotlib-base": "matplotlib"}
     for path in (ROOT / "envs").glob("*.yaml"):
+        if path.stem == "isce2":  # which cannot be installed with the others
+            continue
         pins = re.findall(r"^  - (\S+) =(\S+)$", path.read_text(), re.M)
         assert len(pins) > 8
         assert [p for p in pins if lock[named.get(p[0], p[0])] != p[1]] == [], path.name

@@ -191,6 +191,11 @@ def _annotation(flight: Flight, swath: SwathImage, number: int) -> Tree.Element:
         rate = _sub(rates, "azimuthFmRate")
         _subs(rate, azimuthTime=_seconds(time), t0=_real(swath.range_start_s))
         _list(rate, "azimuthFmRatePolynomial", swath.fm_rate)
+    heights = _sub(general, "terrainHeightList", count=str(len(estimates)))
+    for time in estimates:
+        _subs(
+            _sub(heights, "terrainHeight"), azimuthTime=_seconds(time), value=_real(swath.height_m)
+        )
     image = _sub(root, "imageAnnotation")
     _subs(
         _sub(image, "imageInformation"),
@@ -367,7 +372,9 @@ def _manifest(
         metadata("processing"), name("safe", "processing"), name="SLC Post Processing",
         start=_seconds(start), stop=_seconds(stop),
     )  # fmt: skip
-    facility = _sub(processing, name("safe", "facility"), name="simulated", site="simulated")
+    facility = _sub(
+        processing, name("safe", "facility"), name="simulated", site="simulated", country="none"
+    )
     _sub(facility, name("safe", "software"), name="Sentinel-1 IPF", version="003.40")
     platform = _sub(metadata("platform"), name("safe", "platform"))
     _sub(platform, name("safe", "nssdcIdentifier"), "2014-016A")

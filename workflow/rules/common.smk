@@ -5,12 +5,22 @@ from functools import cache
 
 from rockglacier.configuration import load, source_paths
 from rockglacier.provenance import digest, files, state
+from rockglacier.topsstack import commands
+from rockglacier.topsstack.misregistration import EARLIER_DATES
 
 INTERFEROGRAMS = ["geotiff", "hyp3", "licsar", "isce2", "mintpy"]
 SCENES = ["scenes", "simulated_scenes"]
 WITHOUT_BACKSCATTER = [*INTERFEROGRAMS, "displacement", "simulated"]
 PROCESSING = ["looks", "polarisation", "bistatic", "goldstein", "unwrapper", "min_coherence"]
-PROCESSING += ["pair_days", "pair_baseline_m", "yearly_days", "connections"]
+PROCESSING += [
+    "engine",
+    "coregistration",
+    "radar_looks",
+    "pair_days",
+    "pair_baseline_m",
+    "yearly_days",
+    "connections",
+]
 REGIONS = load(config, Path(workflow.basedir) / "config" / "config.yaml")
 
 
@@ -23,13 +33,18 @@ wildcard_constraints:
     track=r"[A-Za-z0-9_-]+",
 
 
-def only(sources):
-    """The wildcard pattern of tracks that are read from one of ``sources``."""
+def comparable(keys):
+    """Keys whose values are plain."""
+    return {name: value for name, value in keys.items() if isinstance(value, str)}
+
+
+def only(sources, **keys_of_track):
+    """The wildcard pattern of tracks that are read from one of ``sources``, with those keys."""
     found = [
         f"(?<=/{region}/){track}"
         for region, settings in REGIONS.items()
         for track, keys in settings["tracks"].items()
-        if keys["source"] in sources
+        if keys["source"] in sources and keys_of_track.items() <= comparable(keys).items()
     ]
     return "|".join(found) or "(?!)"
 
@@ -184,6 +199,106 @@ def bursts_of_first(wildcards):
 def bursts_of_date(wildcards):
     """Bursts of the job's date."""
     return bursts_on(wildcards, wildcards.date)
+
+
+def dates_of(wildcards):
+    """Dates (YYYYMMDD) that can be used, ascending."""
+    rows = rows_of(Path(planned(wildcards)).parent / "scenes.csv")
+    return sorted({row["date"].replace("-", "") for row in rows})
+
+
+def unpacked_on(wildcards, date):
+    """Product, swath, time of the first line and orbit file of each burst on ``date``."""
+    rows = rows_of(f"{track_folder(wildcards)}/scenes.csv")
+    names = ("path", "swath", "azimuth_time", "orbit_file")
+    return [[row[n] for n in names] for row in rows if row["date"].replace("-", "") == date]
+
+
+def isce2_folder(wildcards):
+    """Where topsStack works."""
+    return f"{track_folder(wildcards)}/isce2"
+
+
+def isce2_images(*dates):
+    """Images of the wildcards ``dates`` that fit those of the first."""
+
+    def find(wildcards):
+        first = dates_of(wildcards)[0]
+        return [
+            f"{isce2_folder(wildcards)}/{commands.folder_of(getattr(wildcards, date), first)}"
+            for date in dates
+        ]
+
+    return find
+
+
+def isce2_overlaps(wildcards):
+    """Overlaps of bursts of the two dates of a pair."""
+    first = dates_of(wildcards)[0]
+    return [
+        f"{isce2_folder(wildcards)}/{commands.overlaps_of(date, first)}"
+        for date in (wildcards.reference, wildcards.secondary)
+    ]
+
+
+def isce2_secondaries(wildcards):
+    """Images of all dates but the first."""
+    return [f"{isce2_folder(wildcards)}/coreg_secondarys/{d}" for d in dates_of(wildcards)[1:]]
+
+
+def isce2_pairs(wildcards):
+    """Unwrapped interferograms of topsStack."""
+    return [
+        f"{isce2_folder(wildcards)}/merged/interferograms/"
+        f"{row['reference']}_{row['secondary']}/filt_fine.unw"
+        for row in rows_of(planned(wildcards))
+    ]
+
+
+def isce2_baselines(wildcards):
+    """Baselines of all dates against the first."""
+    first, *others = dates_of(wildcards)
+    names = [f"{first}_{date}" for date in others]
+    return [f"{isce2_folder(wildcards)}/baselines/{name}/{name}.txt" for name in names]
+
+
+def by_overlaps(wildcards):
+    """Whether overlaps of bursts tell how far dates are misregistered."""
+    keys = REGIONS[wildcards.region]["tracks"][wildcards.track]
+    return keys["coregistration"] == "nesd"
+
+
+def earlier_dates(wildcards):
+    """The dates just before the job's."""
+    dates = dates_of(wildcards)
+    last = dates.index(wildcards.date)
+    return dates[max(0, last - EARLIER_DATES) : last]
+
+
+def shifts_of_pairs(wildcards):
+    """Shifts of the job's date against the dates just before it."""
+    folder = f"{isce2_folder(wildcards)}/misreg/pairs"
+    return [f"{folder}/{date}_{wildcards.date}.json" for date in earlier_dates(wildcards)]
+
+
+def shifts_of_dates(direction, own=False):
+    """Shifts of the dates just before the job's, but the first; or the job's own, if there is one."""
+
+    def find(wildcards):
+        folder = f"{isce2_folder(wildcards)}/misreg/{direction}"
+        if own:
+            return [f"{folder}/{wildcards.date}.txt"] if by_overlaps(wildcards) else []
+        first = dates_of(wildcards)[0]
+        return [f"{folder}/{date}.txt" for date in earlier_dates(wildcards) if date != first]
+
+    return find
+
+
+def radar_looks(wildcards):
+    """Lines and samples of topsStack's multilooking."""
+    region = REGIONS[wildcards.region]
+    given = region["tracks"][wildcards.track]["radar_looks"]
+    return given or commands.looks_of(region["grid"]["spacing_m"])
 
 
 def places(wildcards):

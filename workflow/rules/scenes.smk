@@ -207,7 +207,7 @@ rule interfere_pair:
     benchmark:
         "<results>/{region}/{track}/benchmarks/interfere_pair_{reference}_{secondary}.tsv"
     wildcard_constraints:
-        track=only(SCENES),
+        track=only(SCENES, engine="geocoded"),
     conda:
         "../../envs/sentinel1.yaml"
     resources:
@@ -240,7 +240,7 @@ rule stack_pairs:
     benchmark:
         "<results>/{region}/{track}/benchmarks/stack_pairs.tsv"
     wildcard_constraints:
-        track=only(SCENES),
+        track=only(SCENES, engine="geocoded"),
     conda:
         "../../envs/sentinel1.yaml"
     threads: 4

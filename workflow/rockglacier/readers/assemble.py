@@ -63,6 +63,7 @@ def assemble(
     *,
     on_bad_input: str = "drop",
     period: Sequence[object] | None = None,
+    seen: np.ndarray | None = None,
     memory_mb: float = 1000.0,
     threads: int = 1,
     provenance: Mapping[str, str] | None = None,
@@ -71,7 +72,8 @@ def assemble(
 
     ``pairs``: reference, secondary, temporal_baseline_days, perpendicular_baseline_m, valid_share,
     mean_coherence, path. ``rejected``: pair, path, reason, found, needed, remedy. Only pairs with
-    both dates within ``period`` (first, last; either may be None) are read. A flawed pair is left
+    both dates within ``period`` (first, last; either may be None) are read, and only pixels that
+    are ``seen`` (y, x; bool). A flawed pair is left
     out, or with ``on_bad_input="stop"`` raised as SceneError. NetworkError where fewer than two
     dates are left, DisconnectedNetworkError where the pairs left fall apart; ``path`` then stays
     as it was. Pairs are read by ``threads`` threads within ``memory_mb``.
@@ -94,7 +96,9 @@ def assemble(
     with io.atomic(path) as partial:
         io.prepare_dataset(dataset, partial, grid)
         rows = _band_rows(placement, io.chunk_rows(partial, "phase"), memory_mb, threads)
-        summaries, flaws = _fill(stack, chosen, placement, partial, rows, threads, on_bad_input)
+        summaries, flaws = _fill(
+            stack, chosen, placement, seen, partial, rows, threads, on_bad_input
+        )
         flaws |= _too_rough(stack, chosen, summaries)
         if flaws and on_bad_input == "stop":
             raise flaws[min(flaws)]
@@ -275,6 +279,7 @@ def _fill(
     stack: Stack,
     chosen: np.ndarray,
     placement: Placement,
+    seen: np.ndarray | None,
     path: Path,
     rows: int,
     threads: int,
@@ -289,7 +294,7 @@ def _fill(
 
     def one(k: int) -> None:
         try:
-            summaries[k] = _one_pair(stack, int(chosen[k]), k, placement, arrays, rows)
+            summaries[k] = _one_pair(stack, int(chosen[k]), k, placement, seen, arrays, rows)
         except FlawedPair as flaw:
             if on_bad_input == "stop":
                 raise
@@ -311,8 +316,18 @@ def _bands(height: int, rows: int) -> Iterator[tuple[int, int]]:
         yield top, min(top + rows, height)
 
 
+def _missing(dtype: np.dtype) -> float:
+    return math.nan if dtype.kind == "f" else 0
+
+
 def _one_pair(
-    stack: Stack, index: int, slot: int, placement: Placement, arrays: Mapping[str, Any], rows: int
+    stack: Stack,
+    index: int,
+    slot: int,
+    placement: Placement,
+    seen: np.ndarray | None,
+    arrays: Mapping[str, Any],
+    rows: int,
 ) -> _Summary:
     path = str(stack.pairs.path.iloc[index])
     height, width = placement.shape
@@ -327,11 +342,16 @@ def _one_pair(
         if "coherence" in layers:
             best_coherence = max(best_coherence, clip_coherence(layers.coherence.values, path))
         here = placement.resample(layers, window, top, bottom)
+        if seen is not None:
+            part = xr.DataArray(seen[top:bottom], dims=(Y, X))
+            here = here.assign(
+                {name: layer.where(part, _missing(layer.dtype)) for name, layer in here.items()}
+            )
         valid += int(np.count_nonzero(np.isfinite(here.phase.values)))
         if "coherence" in here:
-            seen = np.isfinite(here.coherence.values)
-            coherence_count += int(np.count_nonzero(seen))
-            coherence_sum += float(np.sum(here.coherence.values, where=seen, dtype=np.float64))
+            known = np.isfinite(here.coherence.values)
+            coherence_count += int(np.count_nonzero(known))
+            coherence_sum += float(np.sum(here.coherence.values, where=known, dtype=np.float64))
         for name, array in arrays.items():
             array[slot, top:bottom] = here[name].values
     beyond = f"{check.beyond} samples of phase beyond {LARGEST_RAD:g} rad"

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 import re
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -42,7 +43,7 @@ from rockglacier.readers.stack import (
 TYPES = {"float": "f4", "double": "f8", "byte": "u1", "short": "i2", "int": "i4", "cfloat": "c8"}
 LAYERS = {
     "phase": ("filt_fine.unw", "fine.unw"),
-    "coherence": ("filt_fine.cor", "fine.cor"),
+    "coherence": ("fine.cor", "filt_fine.cor"),
     "component": ("filt_fine.unw.conncomp", "fine.unw.conncomp"),
 }
 PAIR_FOLDER = re.compile(r"(\d{8})[_-](\d{8})")
@@ -115,10 +116,11 @@ def _image(path: Path) -> _Image:
         ) from error
 
 
-def open_isce2(path: str | Path) -> Isce2Stack:
+def open_isce2(path: str | Path, *, pairs: Collection[str] | None = None) -> Isce2Stack:
     """Open the folder ``merged``, or the one that holds it.
 
-    SceneError where pairs or the lookup are missing.
+    ``pairs``: names of the folders to read, all where None. SceneError where pairs or the lookup
+    are missing.
     """
     merged = Path(path)
     if (merged / "merged").is_dir():
@@ -128,7 +130,13 @@ def open_isce2(path: str | Path) -> Isce2Stack:
         if (merged / "interferograms").is_dir()
         else []
     )
-    found = [(f, m) for f in folders if f.is_dir() and (m := PAIR_FOLDER.fullmatch(f.name))]
+    found = [
+        (folder, dates)
+        for folder in folders
+        if folder.is_dir()
+        and (dates := PAIR_FOLDER.fullmatch(folder.name))
+        and (pairs is None or folder.name in pairs)
+    ]
     if not found:
         raise SceneError(
             f"{merged}: no interferograms/<date>_<date> was found; topsStack's merged folder is "

@@ -26,8 +26,8 @@ logger = logging.getLogger(__name__)
 
 COLUMNS = [
     *("date", "mission", "absolute_orbit", "relative_orbit", "swath", "burst", "number"),
-    *("polarisations", "west", "south", "east", "north", "orbit_kind", "orbit_file"),
-    *("perpendicular_baseline_m", "path", "stem"),
+    *("azimuth_time", "polarisations", "west", "south", "east", "north"),
+    *("orbit_kind", "orbit_file", "perpendicular_baseline_m", "path", "stem"),
 ]
 # ASSUME: a burst that fewer than half of the dates hold is not part of the track.
 COMMON_SHARE = 0.5
@@ -236,8 +236,9 @@ def _table(dates: dict[pd.Timestamp, list[_Part]], rejected: list[Rejected]) -> 
                 taken[name] = path
                 rows.append(
                     (date, part.swath.mission, part.absolute_orbit, part.relative_orbit,
-                     part.swath.swath, name, burst.number, " ".join(held),
-                     *bounds, "", "", np.nan, path, part.stem)
+                     part.swath.swath, name, burst.number,
+                     str(burst.start.astype("datetime64[us]")), " ".join(held), *bounds,
+                     "", "", np.nan, path, part.stem)
                 )  # fmt: skip
     table = pd.DataFrame(rows, columns=COLUMNS).astype({"date": "datetime64[ns]"})
     return table.sort_values(["date", "burst"]).reset_index(drop=True)
