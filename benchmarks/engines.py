@@ -70,9 +70,8 @@ def main() -> int:
         "worst_phase_rms_rad": worst, "worst_coherence_difference": round(apart, 4),
         "seconds": times,
         "missed": [
-            name
-            for name, met in (("phase", worst < MUST_RMS_RAD), ("coherence", apart < MUST_COHERENCE))
-            if not met
+            *(["phase"] if not worst < MUST_RMS_RAD else []),
+            *(["coherence"] if not apart < MUST_COHERENCE else []),
         ],
     }  # fmt: skip
     print(json.dumps(figures))
@@ -156,8 +155,8 @@ def seconds(results: Path, engine: str, what: str) -> float:
 def table(pairs: dict[str, dict[str, float]], times: dict[str, float], version: str) -> str:
     """The comparison in words and numbers."""
     lines = [
-        f"ISCE2 {version}; {len(pairs)} pairs of simulated scenes, unfiltered; phase compared where "
-        f"both find a coherence of {COHERENT} and more, after one constant a pair.",
+        f"ISCE2 {version}; {len(pairs)} pairs of simulated scenes, unfiltered; phase compared where"
+        f" both find a coherence of {COHERENT} and more, after one constant a pair.",
         "",
         "| Pair | phase, RMS (rad) | compared | coherence `geocoded` | coherence `isce2` |",
         "|---|---|---|---|---|",

@@ -1,5 +1,6 @@
 """Simulated products that several tests look at: a small area, made once a session."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,3 +39,12 @@ def simulate(folder: Path, **options) -> Simulated:
         folder, grid=GRID, height=height.assign_attrs(units="m"), seed=4, threads=2, **options
     )
     return Simulated(folder, truth)
+
+
+def copy_product(path: Path, folder: Path) -> None:
+    """Copy a product or an orbit file."""
+    folder.mkdir(exist_ok=True)
+    if path.is_dir():
+        shutil.copytree(path, folder / path.name)
+    else:
+        shutil.copy(path, folder)

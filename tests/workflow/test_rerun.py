@@ -1,11 +1,10 @@
 """What reruns is what changed."""
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
-from scenes import GRID
+from scenes import GRID, copy_product
 from stack_formats import Scene, write_geotiffs
 from workspace import Workspace
 
@@ -167,7 +166,7 @@ def scenes_run(noisy_scenes, tmp_path_factory):
     area += [round(bounds[2] - 0.002, 4), round(bounds[3] - 0.002, 4)]
     made.write("gamma", SCENES.format(area=area, dem=noisy_scenes.folder / "dem.tif"))
     for path in (*noisy_scenes.products[:2], *noisy_scenes.orbits):
-        copy_into(path, folder / "scenes")
+        copy_product(path, folder / "scenes")
     made.run(stack_of(made), regions="gamma")
     return made
 
@@ -177,19 +176,10 @@ def stack_of(workspace):
     return str(workspace.results / "gamma" / "t1" / "unwrapped.zarr")
 
 
-def copy_into(path, folder):
-    """Copy a file or a product."""
-    folder.mkdir(exist_ok=True)
-    if path.is_dir():
-        shutil.copytree(path, folder / path.name)
-    else:
-        shutil.copy(path, folder)
-
-
 def test_another_date_makes_itself_and_its_pairs_and_nothing_else(scenes_run, noisy_scenes):
     stack = stack_of(scenes_run)
     assert scenes_run.planned(stack, regions="gamma") == {}
-    copy_into(noisy_scenes.products[2], scenes_run.folder / "scenes")
+    copy_product(noisy_scenes.products[2], scenes_run.folder / "scenes")
     scenes_run.run(str(Path(stack).with_name("planned.csv")), regions="gamma")
     planned = scenes_run.planned(stack, regions="gamma")["gamma"]
     assert sorted(planned) == [

@@ -1,7 +1,8 @@
 """ISCE2 topsStack's ``merged`` folder (``source: isce2``), in radar geometry.
 
-``interferograms/<reference>_<secondary>/filt_fine.unw`` (amplitude, phase), ``.cor`` and
-``.unw.conncomp``; ``geom_reference/{lat,lon,hgt,los,shadowMask}.rdr``; each with its ``.xml``.
+``interferograms/<reference>_<secondary>/filt_fine.unw`` (amplitude, phase), its ``.conncomp``, and
+``fine.cor``, the coherence of the two images, or else ``filt_fine.cor``, that of filtered phase;
+``geom_reference/{lat,lon,hgt,los,shadowMask}.rdr``; each with its ``.xml``.
 
 Sign: topsStack forms reference * conj(secondary) (``generateIgram``), as this project: phase is
 taken as it is. Wavelength: ``reference/IW*.xml`` beside ``merged``, else Sentinel-1's. Worked
