@@ -36,6 +36,9 @@ def drawn(monkeypatch):
     return seen
 
 
+SIGHT = {"east": -0.6, "north": -0.14, "up": 0.79}  # of an ascending track
+
+
 def _map(grid: Grid, values, units: str) -> xr.DataArray:
     values = np.broadcast_to(np.asarray(values, np.float32), grid.shape).copy()
     return xr.DataArray(values, dims=MAP, coords=grid.coords, attrs={"units": units})
@@ -158,6 +161,7 @@ def _draw_all(grid: Grid, folder, **options):
             "downslope",
             "corrections",
             "backscatter",
+            "geometry",
         )
     }
     figures.plot_network(pairs, path["network"], title="Region", **options)
@@ -172,6 +176,13 @@ def _draw_all(grid: Grid, folder, **options):
     )
     figures.plot_closure(cycles, path["closure"], grid=grid, title="Region", **options)
     figures.plot_downslope(_downslope(grid), path["downslope"], grid=grid, height=height, **options)
+    sight = xr.Dataset({name: _map(grid, value, "1") for name, value in SIGHT.items()})
+    seen = _map(grid, 1, "1")
+    seen[:4] = 0.0
+    figures.plot_geometry(
+        sight.assign(observable=seen), _map(grid, 0.4, "1"), path["geometry"], grid=grid,
+        height=height, title="Region", **options,
+    )  # fmt: skip
     figures.plot_corrections(CORRECTIONS, path["corrections"], **options)
     figures.plot_backscatter(
         _backscatter(grid), path["backscatter"], grid=grid, height=height, title="Region", **options
@@ -217,7 +228,7 @@ def test_pdf_where_the_path_says_so(grid, tmp_path):
 )
 def test_nothing_is_clipped_and_no_text_overlaps(grid, tmp_path, drawn):
     _draw_all(grid, tmp_path)
-    assert len(drawn) == 8
+    assert len(drawn) == 9
     for figure in drawn:
         renderer = FigureCanvasAgg(figure).get_renderer()
         with mpl.rc_context(figures.STYLE):

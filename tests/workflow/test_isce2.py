@@ -68,7 +68,8 @@ def test_another_date_leaves_the_others_as_they_are(both, noisy_scenes):
     stack = stacks(both)[0]
     assert both.planned(stack, regions="gamma") == {}
     copy_product(noisy_scenes.products[2], both.folder / "scenes")
-    both.run(str(Path(stack).with_name("planned.csv")), regions="gamma")
+    tables = [str(Path(path).with_name("planned.csv")) for path in stacks(both)]
+    both.run(*tables, regions="gamma")
     planned = both.planned(stack, regions="gamma")["gamma"]
     others = [job for job in planned if "20200628" not in job]
     assert sorted(others) == ["stacking the pairs", "what all dates cover"]

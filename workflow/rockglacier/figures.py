@@ -843,6 +843,51 @@ def plot_downslope(
         _maps(figure, panels, grid, height, 2, 2)
 
 
+def plot_geometry(
+    sight: xr.Dataset,
+    sensitivity: xr.DataArray,
+    path: str | Path,
+    *,
+    grid: Grid,
+    height: xr.DataArray | None = None,
+    title: str = "",
+    provenance: Mapping[str, str] | None = None,
+) -> None:
+    """What a track can see: incidence angle, layover and shadow, sensitivity to downslope motion.
+
+    ``sight`` (y, x): ``east, north, up`` (ground to satellite) and ``observable``; ``sensitivity``
+    (y, x): the share of downslope motion along the line of sight.
+    """
+    import matplotlib as mpl
+    from matplotlib.colors import BoundaryNorm, ListedColormap, Normalize
+
+    incidence = sight["up"].copy(data=np.degrees(np.arccos(sight["up"].clip(-1.0, 1.0))))
+    toward = np.degrees(np.arctan2(-float(sight["east"].mean()), -float(sight["north"].mean())))
+    low, high = _percentile(incidence, 0.0), _percentile(incidence, 100.0)
+    seen = sight["observable"] > 0
+    share = float(seen.mean())
+    panels = [
+        _Map(
+            incidence, "Incidence angle", "degrees",
+            mpl.colormaps["viridis"], Normalize(low, max(high, low + 0.1)),
+        ),
+        _Map(
+            seen.astype(np.float32), f"Seen, looking toward {toward % 360.0:.0f}\u00b0", "",
+            ListedColormap(["#bd1f01", "0.93"]), BoundaryNorm([-0.5, 0.5, 1.5], 2),
+            names=(
+                f"layover or shadow ({_percent(100.0 * (1.0 - share))})",
+                f"seen ({_percent(100.0 * share)})",
+            ),
+        ),
+        _Map(
+            sensitivity.where(seen), "Share of downslope motion", "",
+            mpl.colormaps["PuOr"], Normalize(-1.0, 1.0),
+        ),
+    ]  # fmt: skip
+    with _figure(path, _size(grid, 1, 3), title, provenance) as figure:
+        _maps(figure, panels, grid, height, 1, 3)
+
+
 def plot_backscatter(
     factors: xr.Dataset,
     path: str | Path,

@@ -342,7 +342,7 @@ def figures_of(wildcards):
     """Every figure of the region."""
     named = {
         "network": ["network", "closure"],
-        "velocity": ["velocity", "series", "corrections"],
+        "velocity": ["geometry", "velocity", "series", "corrections"],
     }
     found = ["downslope", *(["backscatter"] if scene_tables(wildcards) else [])]
     for track, keys in REGIONS[wildcards.region]["tracks"].items():

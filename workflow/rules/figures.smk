@@ -37,6 +37,38 @@ rule plot_network:
         "../../scripts/plot_network.py"
 
 
+rule plot_geometry:
+    input:
+        grid="<results>/{region}/grid.json",
+        dem="<results>/{region}/dem.tif",
+        terrain="<results>/{region}/terrain.zarr",
+        sight="<results>/{region}/{track}/line_of_sight.tif",
+    output:
+        figure=report(
+            "<results>/{region}/figures/{track}_geometry.png",
+            category="{region}",
+            labels={"track": "{track}", "figure": "geometry"},
+        ),
+    log:
+        "<results>/{region}/{track}/logs/plot_geometry.log",
+    benchmark:
+        "<results>/{region}/{track}/benchmarks/plot_geometry.tsv"
+    group:
+        "products"
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=megabytes(1000, 20),
+        runtime=minutes(5, 1),
+    params:
+        title=title_of,
+        code=digest("figures", "downslope"),
+    message:
+        "{wildcards.region}/{wildcards.track}: figure of the geometry"
+    script:
+        "../../scripts/plot_geometry.py"
+
+
 rule plot_velocity:
     input:
         grid="<results>/{region}/grid.json",
