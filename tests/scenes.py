@@ -1,5 +1,6 @@
 """Simulated products that several tests look at: a small area, made once a session."""
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,3 +49,19 @@ def copy_product(path: Path, folder: Path) -> None:
         shutil.copytree(path, folder / path.name)
     else:
         shutil.copy(path, folder)
+
+
+def add_cross(product: Path) -> None:
+    """Give a copied product of VV a VH too: the same pixels, in which an amplitude counts twice."""
+    for file in [*product.glob("annotation/**/*-vv-*"), *product.glob("measurement/*-vv-*")]:
+        stem, _, number = file.stem.rpartition("-")
+        other = file.with_name(f"{stem}-{int(number) + 2:03d}{file.suffix}".replace("-vv-", "-vh-"))
+        if file.suffix == ".tiff":
+            shutil.copy(file, other)
+            continue
+        text = file.read_text().replace("<polarisation>VV<", "<polarisation>VH<")
+        other.write_text(re.sub(r"(<betaNought[^>]*>)([^<]+)", _doubled, text))
+
+
+def _doubled(table: re.Match[str]) -> str:
+    return table[1] + " ".join(repr(2.0 * float(value)) for value in table[2].split())

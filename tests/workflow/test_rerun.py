@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
-from scenes import GRID, copy_product
+from scenes import GRID, add_cross, copy_product
 from stack_formats import Scene, write_geotiffs
 from workspace import Workspace
 
@@ -167,6 +168,7 @@ def scenes_run(noisy_scenes, tmp_path_factory):
     made.write("gamma", SCENES.format(area=area, dem=noisy_scenes.folder / "dem.tif"))
     for path in (*noisy_scenes.products[:2], *noisy_scenes.orbits):
         copy_product(path, folder / "scenes")
+    add_cross(folder / "scenes" / noisy_scenes.products[0].name)
     made.run(stack_of(made), regions="gamma")
     return made
 
@@ -202,6 +204,26 @@ def test_months_of_the_year_remake_factors_but_not_images(scenes_run):
     planned = scenes_run.planned(str(factors), regions="gamma")["gamma"]
     path.write_text(text)
     assert sorted(planned) == ["backscatter of all tracks", "backscatter through time"]
+
+
+def test_cross_polarised_backscatter_is_made_of_the_dates_that_hold_it(scenes_run):
+    """VH in which an amplitude counts twice is a quarter of VV, noise taken away from both."""
+    path = scenes_run.folder / "gamma.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("looks: [2, 4]", "looks: [2, 4], cross_polarisation: true"))
+    track = scenes_run.results / "gamma" / "t1"
+    planned = scenes_run.planned(str(track / "backscatter_cross.zarr"), regions="gamma")["gamma"]
+    assert sorted(planned) == [
+        "cross-polarised backscatter of 20200604",
+        "cross-polarised backscatter through time",
+    ]
+    both = [str(track / kind / "20200604.tif") for kind in ("backscatter", "backscatter_cross")]
+    scenes_run.run(*both, regions="gamma")
+    path.write_text(text)
+    plain, cross = (io.read_raster(path)["gamma_nought"].values for path in both)
+    seen = np.isfinite(plain)
+    assert seen.mean() > 0.5 and (np.isfinite(cross) == seen).all()
+    assert np.abs(cross - plain / 4.0)[seen].max() < 1e-5 * np.nanmax(np.abs(plain))
 
 
 def test_a_filter_remakes_pairs_but_not_images(scenes_run):

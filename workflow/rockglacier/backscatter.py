@@ -15,6 +15,7 @@ import xarray as xr
 
 from rockglacier import speckle, trend
 from rockglacier.conventions import DATE, MAP, YEAR_DAYS, describe, require, years_since
+from rockglacier.errors import SceneError
 from rockglacier.grid import Grid
 
 SEASON = "season"
@@ -49,9 +50,15 @@ OF_THE_YEAR = {
 
 
 def read(paths: Sequence[str | Path], grid: Grid, rows: slice) -> xr.DataArray:
-    """``rows`` of backscatter (date, y, x) from ``backscatter/<date>.tif``."""
+    """``rows`` of backscatter (date, y, x) from ``backscatter/<date>.tif``; SceneError of none."""
     import rasterio
     from rasterio.windows import Window
+
+    if not paths:
+        raise SceneError(
+            "no date of the track holds the polarisation; backscatter of at least one is needed: "
+            "see polarisations in scenes.csv, or set cross_polarisation to false."
+        )
 
     part = grid.part(rows.start, rows.stop, 0, grid.width)
     window = Window.from_slices((rows.start, rows.stop), (0, grid.width))

@@ -29,6 +29,21 @@ rule vary_backscatter:
         "../../scripts/vary_backscatter.py"
 
 
+use rule vary_backscatter as vary_cross with:
+    input:
+        grid="<results>/{region}/grid.json",
+        geometry="<results>/{region}/{track}/geometry.zarr",
+        images=cross_of_track,
+    output:
+        factors=directory("<results>/{region}/{track}/backscatter_cross.zarr"),
+    log:
+        "<results>/{region}/{track}/logs/vary_cross.log",
+    benchmark:
+        "<results>/{region}/{track}/benchmarks/vary_cross.tsv"
+    message:
+        "{wildcards.region}/{wildcards.track}: cross-polarised backscatter through time"
+
+
 rule combine_backscatter:
     input:
         grid="<results>/{region}/grid.json",

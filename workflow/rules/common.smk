@@ -172,6 +172,26 @@ def backscatter_of_track(wildcards):
     return [f"{folder}/backscatter/{date}.tif" for date in sorted(dates)]
 
 
+def cross_of_track(wildcards):
+    """Cross-polarised backscatter of each date whose products hold it."""
+    folder = Path(planned(wildcards)).parent
+    held = {}
+    for row in rows_of(folder / "scenes.csv"):
+        crossed = any(name in ("VH", "HV") for name in row["polarisations"].split())
+        date = row["date"].replace("-", "")
+        held[date] = held.get(date, True) and crossed
+    return [f"{folder}/backscatter_cross/{date}.tif" for date in sorted(held) if held[date]]
+
+
+def region_cross(wildcards):
+    """Cross-polarised backscatter through time of the tracks that ask for it."""
+    return [
+        f"{config['results']}/{wildcards.region}/{track}/backscatter_cross.zarr"
+        for track, keys in REGIONS[wildcards.region]["tracks"].items()
+        if keys.get("cross_polarisation")
+    ]
+
+
 def region_backscatter(wildcards):
     """Backscatter of all tracks through time, where the region has raw scenes."""
     if scene_tables(wildcards):

@@ -41,6 +41,7 @@ rule summarise:
         truths=every_track("truth.zarr", but=["displacement", "scenes", *INTERFEROGRAMS]),
         figures=figures_of,
         backscatter=region_backscatter,
+        cross=region_cross,
     output:
         summary="<results>/{region}/summary.json",
     log:

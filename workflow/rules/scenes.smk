@@ -194,6 +194,40 @@ rule flatten_backscatter:
         "../../scripts/flatten_backscatter.py"
 
 
+rule flatten_cross:
+    input:
+        grid="<results>/{region}/grid.json",
+        dem=scene_dem,
+        geometry="<results>/{region}/{track}/geometry.zarr",
+        layout="<results>/{region}/{track}/layout.zarr",
+        planned=ancient(planned),
+    output:
+        backscatter="<results>/{region}/{track}/backscatter_cross/{date}.tif",
+    log:
+        "<results>/{region}/{track}/logs/flatten_cross_{date}.log",
+    benchmark:
+        "<results>/{region}/{track}/benchmarks/flatten_cross_{date}.tsv"
+    wildcard_constraints:
+        track=only(SCENES),
+    conda:
+        "../../envs/sentinel1.yaml"
+    threads: 2
+    resources:
+        mem_mb=megabytes(2500, 0.1),
+        runtime=minutes(15, 0.5),
+    params:
+        bursts=bursts_of_date,
+        looks=setting("tracks/{track}/looks"),
+        bistatic=setting("tracks/{track}/bistatic"),
+        dem_datum=dem_datum,
+        geoid=setting("geoid"),
+        code=digest("sentinel1.engine", "sentinel1.heights"),
+    message:
+        "{wildcards.region}/{wildcards.track}: cross-polarised backscatter of {wildcards.date}"
+    script:
+        "../../scripts/flatten_cross.py"
+
+
 rule interfere_pair:
     input:
         grid="<results>/{region}/grid.json",

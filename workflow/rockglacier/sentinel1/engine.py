@@ -122,6 +122,27 @@ def open_acquisition(rows: Sequence[Sequence[str]]) -> Acquisition:
     return Acquisition(tuple(bursts), orbit)
 
 
+def cross_polarised(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The rows of :func:`open_acquisition`, of the cross polarisation of the same products.
+
+    SceneError where a product has none.
+    """
+    found = []
+    for path, stem, number, orbit, name in rows:
+        safe = open_safe(path)
+        own = safe.annotation(stem)
+        other = {"VV": "VH", "HH": "HV"}[own.polarisation]
+        stems = [s for s in safe.swaths(other) if safe.annotation(s).swath == own.swath]
+        if not stems:
+            raise SceneError(
+                f"{path}: no {other} of {own.swath}; the cross polarisation of each date is "
+                "needed: take the product out, or set cross_polarisation to false."
+            )
+        # Orbits are named by their file, or by the annotation that holds them.
+        found.append([path, stems[0], number, orbit, name])
+    return found
+
+
 def lay_out(
     first: Acquisition,
     grid: Grid,

@@ -1,0 +1,49 @@
+"""Terrain-flattened backscatter of one date in the cross polarisation; its image is not kept."""
+
+import tempfile
+
+import numpy as np
+
+from rockglacier import io, logs, provenance
+from rockglacier.grid import Grid
+from rockglacier.sentinel1 import engine, heights
+
+if __name__ == "__main__":
+    logs.start(snakemake.log[0])
+    grid = Grid.load(snakemake.input.grid)
+    fine = grid.subdivided(*snakemake.params.looks)
+    geometry = io.open_dataset(snakemake.input.geometry)
+    layout = io.open_dataset(snakemake.input.layout)
+    date = engine.open_acquisition(engine.cross_polarised(snakemake.params.bursts))
+    height = heights.ellipsoidal(
+        snakemake.input.dem, fine, datum=snakemake.params.dem_datum, geoid=snakemake.params.geoid
+    )
+    with tempfile.TemporaryFile(dir=snakemake.resources.tmpdir) as scratch:
+        image = np.memmap(scratch, np.complex64, "w+", shape=fine.shape)
+        engine.geocode(
+            date,
+            fine,
+            height.values,
+            layout["burst"].values,
+            image,
+            bistatic=snakemake.params.bistatic,
+            threads=snakemake.threads,
+        )
+        gamma = engine.gamma_nought(
+            engine.as_dataset(image, fine, date)["slc"],
+            date,
+            grid,
+            layout,
+            geometry["height"].values,
+            tuple(snakemake.params.looks),
+            seen=geometry["observable"].values > 0,
+            bistatic=snakemake.params.bistatic,
+        )
+    io.write_raster(
+        gamma.to_dataset(),
+        snakemake.output.backscatter,
+        grid=grid,
+        provenance=provenance.record(
+            parameters=dict(snakemake.params.items()), sources=snakemake.input
+        ),
+    )
