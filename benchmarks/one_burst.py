@@ -1,4 +1,4 @@
-"""Geocode the left part of one full burst: real annotation, made-up pixels, level ground.
+"""Geocode a part of one full burst, or a pair of it: real annotation, made-up pixels, level ground.
 
 Run as a program by ``sentinel1.py``, so that the peak memory of the process is its own.
 """
@@ -15,12 +15,14 @@ import numpy as np
 import rasterio
 from rasterio.windows import Window
 
+from rockglacier import io
 from rockglacier.grid import Grid
 from rockglacier.sentinel1 import annotation, engine
 from rockglacier.sentinel1.safe import open_safe
 
 BURST = 4
 POSTING_M = (10.0, 5.0)
+LOOKS = (4, 8)
 HEIGHT_M = 50.0
 BETA_NOUGHT = 237.0
 
@@ -69,10 +71,8 @@ def ground(source: Path, share: float) -> Grid:
     return Grid(crs, west, north, dx, dy, width, int((north - south) / dy))
 
 
-def main() -> None:
-    """Geocode; print seconds and pixels."""
-    source, folder, share = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
-    warnings.simplefilter("ignore")
+def geocode(source: Path, folder: Path, share: float) -> dict[str, float]:
+    """Geocode the western ``share`` of the burst; seconds, pixels, and megabytes of the product."""
     safe, stem = product(source, folder)
     grid = ground(source, share)
     height = np.memmap(folder / "height", np.float32, "w+", shape=grid.shape)
@@ -87,14 +87,47 @@ def main() -> None:
     seconds = time.monotonic() - began
     seen = np.isfinite(out)
     level = float(np.mean(np.abs(out[seen][::97]) ** 2)) * BETA_NOUGHT**2 / (2.0 * 80.0**2)
-    said = {
+    io.write_dataset(engine.as_dataset(out, grid, date), folder / "slc.zarr", grid=grid)
+    return {
         "seconds": round(seconds, 2),
         "pixels": int(seen.sum()),
         "lines": swath.lines_per_burst,
         "samples": swath.samples_per_burst,
         "power_kept": round(level, 3),
+        "slc_mb": megabytes(folder / "slc.zarr"),
     }
-    (folder / f"said_{share:g}.json").write_text(json.dumps(said))
+
+
+def pair(source: Path, folder: Path) -> dict[str, float]:
+    """A pair of the burst with itself; seconds, and megabytes of the product."""
+    path = folder / "slc.zarr"
+    image = io.open_dataset(path, rows=io.chunk_rows(path, "slc"))["slc"]
+    fine = ground(source, 1.0)
+    height, width = (size // looks for size, looks in zip(fine.shape, LOOKS, strict=True))
+    grid = Grid(
+        fine.crs, fine.west, fine.north, LOOKS[1] * fine.dx, LOOKS[0] * fine.dy, width, height
+    )
+    began = time.monotonic()
+    found = engine.unwrapped_pair(
+        image, image, grid, LOOKS, seen=np.ones(grid.shape, bool), independent_looks=18.0,
+        goldstein=0.0, unwrapper="whirlwind", min_coherence=0.2,
+    )  # fmt: skip
+    seconds = time.monotonic() - began
+    io.write_dataset(found, folder / "pair.zarr", grid=grid)
+    return {"pair_seconds": round(seconds, 2), "pair_mb": megabytes(folder / "pair.zarr")}
+
+
+def megabytes(folder: Path) -> float:
+    """Size of all files below ``folder``."""
+    return round(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 1e6, 1)
+
+
+def main() -> None:
+    """Geocode, or make a pair; write what was measured."""
+    source, folder, what = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    warnings.simplefilter("ignore")
+    said = pair(source, folder) if what == "pair" else geocode(source, folder, float(what))
+    (folder / f"said_{what}.json").write_text(json.dumps(said))
 
 
 if __name__ == "__main__":
