@@ -126,7 +126,7 @@ SITE = [  # what this site's Slurm is like: no accounting, quick polls
 
 def finished(workspace):
     figures = list((workspace.results / "alpha" / "figures").glob("*.png"))
-    return (workspace.results / "alpha" / "summary.json").exists() and len(figures) == 6
+    return (workspace.results / "alpha" / "summary.json").exists() and len(figures) == 7
 
 
 def limits(slurm, job):
