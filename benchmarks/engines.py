@@ -11,16 +11,13 @@ import csv
 import json
 import re
 import sys
-import tempfile
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
-import yaml
-from measure import run
-from ours import ROOT
+from cases import workplace
+from ours import sandbox, snakemake, write_region
 
 from rockglacier import io
 from rockglacier.errors import ConfigurationError
@@ -50,14 +47,12 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="keep what is made here")
     parser.add_argument("--document", type=Path, help="write the table into this file")
     asked = parser.parse_args()
-    warnings.filterwarnings("ignore", message=".*snakemake_timestamp")
     try:
         isce2 = installation.find()
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return 1
-    with tempfile.TemporaryDirectory(prefix="engines-") as scratch:
-        folder = (asked.folder or Path(scratch)).absolute()
+    with workplace(asked.folder, "engines-") as folder:
         results = make(folder, asked.seed, asked.dates)
         pairs = compare(results)
         times = {" per ".join(key): seconds(results, *key) for key in RULES}
@@ -82,35 +77,19 @@ def main() -> int:
 
 def make(folder: Path, seed: int, dates: int) -> Path:
     """Simulate scenes and run both engines on them; the folder of the region's results."""
-    folder.mkdir(parents=True, exist_ok=True)
-    region = yaml.safe_load((ROOT / "config" / "regions" / "sandbox_insar.yaml").read_text())
-    region["tracks"]["ascending"] |= {"seed": seed, "dates": dates}
-    (folder / "simulated.yaml").write_text(yaml.safe_dump(region))
-    results = folder / "results"
-    snakemake(folder, "simulated", results / "simulated" / "ascending" / "raw")
-    raw = results / "simulated" / "ascending" / "raw"
+    region = sandbox(folder, "simulated", seed=seed, dates=dates)
+    raw = folder / "results" / "simulated" / "ascending" / "raw"
+    snakemake(folder, ["simulated"], [raw], cores=1)
     common = {"source": "scenes", "path": str(raw / "scenes"), "orbits": str(raw / "orbits")}
     region |= {"dem": str(raw / "dem.tif"), "dem_datum": "ellipsoid"}
     region["tracks"] = {
         engine: common | {"engine": engine, "radar_looks": list(RADAR_LOOKS)} for engine in ENGINES
     }
-    (folder / "engines.yaml").write_text(yaml.safe_dump(region))
+    write_region(folder, "engines", region)
+    results = folder / "results" / "engines"
     for engine in ENGINES:
-        snakemake(folder, "engines", results / "engines" / engine / "unwrapped.zarr")
-    return results / "engines"
-
-
-def snakemake(folder: Path, region: str, target: Path) -> None:
-    """Make ``target`` on one core."""
-    run(
-        [
-            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
-            *("--directory", str(folder), "--cores", "1", "--quiet", "rules", "progress", "host"),
-            *("--config", f"regions={region}", f"region_folder={folder}"),
-            *(f"results={folder / 'results'}", "--", str(target)),
-        ],
-        cwd=folder,
-    )
+        snakemake(folder, ["engines"], [results / engine / "unwrapped.zarr"], cores=1)
+    return results
 
 
 def compare(results: Path) -> dict[str, dict[str, float]]:

@@ -12,7 +12,6 @@ import os
 import shutil
 import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy as np
 import peers
 import score
 import xarray as xr
+from cases import run_cases, workplace
 from measure import Measured
 from ours import ROOT, Region, make
 
@@ -468,22 +468,10 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="keep stacks and results here")
     asked = parser.parse_args()
     size, repeats = (300, 1) if asked.quick else (asked.size, asked.repeats)
-    folder = asked.folder or Path(tempfile.mkdtemp(prefix="bench-inversion-"))
-    folder = folder.absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    setting = Setting(folder, peers.MintPy(asked.peer), asked.seed, size, repeats, asked.quick)
-    # Snakemake marks each folder that a rule makes.
-    warnings.filterwarnings("ignore", message=".*snakemake_timestamp")
-    failed = False
-    try:
-        for case in asked.case:
-            result = CASES[case](setting)
-            failed |= bool(result["missed"])
-            print(json.dumps({"case": case, **result}), flush=True)
-    finally:
-        if asked.folder is None:
-            shutil.rmtree(folder)
-    return int(failed)
+    with workplace(asked.folder, "bench-inversion-") as folder:
+        mintpy = peers.MintPy(asked.peer)
+        setting = Setting(folder, mintpy, asked.seed, size, repeats, asked.quick)
+        return run_cases(asked.case, lambda case: CASES[case](setting))
 
 
 if __name__ == "__main__":

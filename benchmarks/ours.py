@@ -14,6 +14,7 @@ import yaml
 from measure import Measured, run
 
 ROOT = Path(__file__).resolve().parents[1]
+SANDBOX = ROOT / "config" / "regions" / "sandbox_insar.yaml"
 TRACK = "track"
 
 
@@ -31,10 +32,8 @@ class Region:
 
     def write(self) -> None:
         """Write the region's file as it now stands."""
-        regions = self.folder / "regions"
-        regions.mkdir(parents=True, exist_ok=True)
         content = {"name": self.name, "tracks": {TRACK: self.track}, **self.settings}
-        (regions / f"{self.name}.yaml").write_text(yaml.safe_dump(content))
+        write_region(self.folder, self.name, content)
 
     def path(self, product: str) -> Path:
         """Where ``product`` of the track lies."""
@@ -55,27 +54,46 @@ def make(
     regions: Sequence[Region], products: Sequence[str], options: Sequence[str] = ()
 ) -> Measured:
     """Run the workflow for ``products`` of the track of every region, all in one folder."""
-    folder = regions[0].folder
-    targets = [str(region.path(product)) for region in regions for product in products]
+    return snakemake(
+        regions[0].folder,
+        [region.name for region in regions],
+        [region.path(product) for region in regions for product in products],
+        ["--rerun-triggers", "mtime", "params", *options],
+    )
+
+
+def snakemake(
+    folder: Path,
+    regions: Sequence[str],
+    targets: Sequence[Path] = (),
+    options: Sequence[str] = (),
+    *,
+    cores: int | None = None,
+) -> Measured:
+    """Run the workflow in ``folder`` on the files of its ``regions/``, into its ``results/``."""
     configuration = [
-        f"regions={json.dumps([region.name for region in regions])}",
+        f"regions={json.dumps(list(regions))}",
         f"region_folder={folder / 'regions'}",
         f"results={folder / 'results'}",
     ]
     command = [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
-        *(
-            "--directory",
-            str(folder),
-            "--cores",
-            str(os.cpu_count()),
-            "--quiet",
-            "rules",
-            "progress",
-            "host",
-        ),
-        *("--rerun-triggers", "mtime", "params"),
-        *options,
-        *("--config", *configuration, "--", *targets),
+        *("--directory", str(folder), "--cores", str(cores or os.cpu_count())),
+        *("--quiet", "rules", "progress", "host", *options),
+        *("--config", *configuration, "--", *map(str, targets)),
     ]
     return run(command, cwd=folder)
+
+
+def sandbox(folder: Path, name: str, **settings: Any) -> dict[str, Any]:
+    """Write the sandbox of raw scenes as the region ``name``, its track with ``settings``."""
+    region: dict[str, Any] = yaml.safe_load(SANDBOX.read_text())
+    region["tracks"]["ascending"] |= settings
+    write_region(folder, name, region)
+    return region
+
+
+def write_region(folder: Path, name: str, region: dict[str, Any]) -> None:
+    """Write a region's file."""
+    (folder / "regions").mkdir(parents=True, exist_ok=True)
+    (folder / "regions" / f"{name}.yaml").write_text(yaml.safe_dump(region))

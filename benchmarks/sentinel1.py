@@ -9,11 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import sys
-import tempfile
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +18,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-import yaml
+from cases import run_cases, workplace
 from measure import run
-from ours import ROOT
+from ours import ROOT, sandbox, snakemake
 
 from rockglacier import io
 
@@ -165,22 +162,10 @@ def burst(setting: Setting) -> Result:
 
 def _workflow(folder: Path, seed: int, products: list[str], *, whole: bool = False) -> float:
     """Seconds of the workflow on the sandbox of raw scenes, on two cores."""
-    (folder / "regions").mkdir(parents=True, exist_ok=True)
-    region = yaml.safe_load((ROOT / "config" / "regions" / "sandbox_insar.yaml").read_text())
-    region["tracks"]["ascending"]["seed"] = seed
-    (folder / "regions" / "sandbox.yaml").write_text(yaml.safe_dump(region))
-    results = folder / "results"
-    targets = [] if whole else [str(results / "sandbox" / "ascending" / p) for p in products]
+    sandbox(folder, "sandbox", seed=seed)
+    track = folder / "results" / "sandbox" / "ascending"
     began = time.monotonic()
-    run(
-        [
-            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
-            *("--directory", str(folder), "--cores", "2", "--quiet", "rules", "progress", "host"),
-            *("--config", "regions=sandbox", f"region_folder={folder / 'regions'}"),
-            *(f"results={results}", "--", *targets),
-        ],
-        cwd=folder,
-    )
+    snakemake(folder, ["sandbox"], [] if whole else [track / p for p in products], cores=2)
     return time.monotonic() - began
 
 
@@ -199,20 +184,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="keep what is made here")
     asked = parser.parse_args()
-    folder = (asked.folder or Path(tempfile.mkdtemp(prefix="bench-sentinel1-"))).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    # Snakemake marks each folder that a rule makes.
-    warnings.filterwarnings("ignore", message=".*snakemake_timestamp")
-    failed = False
-    try:
-        for case in asked.case:
-            result = CASES[case](Setting(folder, asked.seed))
-            failed |= bool(result["missed"])
-            print(json.dumps({"case": case, **result}), flush=True)
-    finally:
-        if asked.folder is None:
-            shutil.rmtree(folder)
-    return int(failed)
+    with workplace(asked.folder, "bench-sentinel1-") as folder:
+        setting = Setting(folder, asked.seed)
+        return run_cases(asked.case, lambda case: CASES[case](setting))
 
 
 if __name__ == "__main__":

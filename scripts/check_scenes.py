@@ -6,15 +6,13 @@ from rockglacier import io, logs
 from rockglacier.grid import Grid
 from rockglacier.readers.assemble import rejected_table
 from rockglacier.readers.stack import lonlat_bounds
-from rockglacier.sentinel1 import scenes
-from rockglacier.sentinel1.heights import SCENES_DEM
+from rockglacier.sentinel1 import heights, scenes
 
 if __name__ == "__main__":
     logger = logs.start(snakemake.log[0])
     folder = Path(snakemake.input.scenes)
     orbits = Path(str(snakemake.input.orbits)) if snakemake.input.orbits else folder
-    dem = Path(snakemake.input.dem)
-    dem = dem / SCENES_DEM if dem.is_dir() else dem
+    dem = heights.dem_file(snakemake.input.dem)
     used, aside, rejected = scenes.check_scenes(
         scenes.find_scenes(folder),
         orbit_files=sorted(orbits.rglob(f"*{scenes.ORBIT_SUFFIX}")),
@@ -30,5 +28,4 @@ if __name__ == "__main__":
     table = rejected_table(rejected).rename(columns={"pair": "date"})
     outputs = (snakemake.output.scenes, snakemake.output.aside, snakemake.output.rejected)
     for rows, path in zip((used, aside, table), outputs, strict=True):
-        with io.atomic(path) as partial:
-            rows.to_csv(partial, index=False, date_format="%Y-%m-%d")
+        io.write_table(rows, path, date_format="%Y-%m-%d")

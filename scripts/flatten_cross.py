@@ -1,9 +1,5 @@
 """Terrain-flattened backscatter of one date in the cross polarisation; its image is not kept."""
 
-import tempfile
-
-import numpy as np
-
 from rockglacier import io, logs, provenance
 from rockglacier.grid import Grid
 from rockglacier.sentinel1 import engine, heights
@@ -18,19 +14,17 @@ if __name__ == "__main__":
     height = heights.ellipsoidal(
         snakemake.input.dem, fine, datum=snakemake.params.dem_datum, geoid=snakemake.params.geoid
     )
-    with tempfile.TemporaryFile(dir=snakemake.resources.tmpdir) as scratch:
-        image = np.memmap(scratch, np.complex64, "w+", shape=fine.shape)
-        engine.geocode(
-            date,
-            fine,
-            height.values,
-            layout["burst"].values,
-            image,
-            bistatic=snakemake.params.bistatic,
-            threads=snakemake.threads,
-        )
+    with engine.geocoded(
+        date,
+        fine,
+        height.values,
+        layout["burst"].values,
+        bistatic=snakemake.params.bistatic,
+        threads=snakemake.threads,
+        scratch=snakemake.resources.tmpdir,
+    ) as image:
         gamma = engine.gamma_nought(
-            engine.as_dataset(image, fine, date)["slc"],
+            image["slc"],
             date,
             grid,
             layout,

@@ -1,9 +1,5 @@
 """The flattened image of one date on the track's fine grid."""
 
-import tempfile
-
-import numpy as np
-
 from rockglacier import io, logs, provenance
 from rockglacier.grid import Grid
 from rockglacier.sentinel1 import engine, heights
@@ -16,19 +12,17 @@ if __name__ == "__main__":
         snakemake.input.dem, fine, datum=snakemake.params.dem_datum, geoid=snakemake.params.geoid
     )
     layout = io.open_dataset(snakemake.input.layout)["burst"].values
-    with tempfile.TemporaryFile(dir=snakemake.resources.tmpdir) as scratch:
-        image = np.memmap(scratch, np.complex64, "w+", shape=fine.shape)
-        engine.geocode(
-            date,
-            fine,
-            height.values,
-            layout,
-            image,
-            bistatic=snakemake.params.bistatic,
-            threads=snakemake.threads,
-        )
+    with engine.geocoded(
+        date,
+        fine,
+        height.values,
+        layout,
+        bistatic=snakemake.params.bistatic,
+        threads=snakemake.threads,
+        scratch=snakemake.resources.tmpdir,
+    ) as image:
         io.write_dataset(
-            engine.as_dataset(image, fine, date),
+            image,
             snakemake.output.slc,
             grid=fine,
             provenance=provenance.record(

@@ -1,7 +1,6 @@
 """How far the later date of a pair is shifted against the earlier, as overlaps of bursts show."""
 
 import tempfile
-from pathlib import Path
 
 from rockglacier import logs
 from rockglacier.errors import SceneError
@@ -10,18 +9,10 @@ from rockglacier.topsstack.misregistration import read_shift, save_pair
 
 if __name__ == "__main__":
     logger = logs.start(snakemake.log[0])
-    track = Path(snakemake.log[0]).parents[1]
     first, earlier, date = snakemake.params.first, *snakemake.wildcards[-2:]
-    isce2 = installation.find()
-
-    def run(steps):
-        isce2.run(
-            steps,
-            track / "isce2",
-            Path(snakemake.log[0]).with_suffix(".txt").absolute(),
-            threads=snakemake.threads,
-            seconds=60 * snakemake.resources.runtime,
-        )
+    run = installation.of_job(
+        snakemake.log[0], threads=snakemake.threads, minutes=snakemake.resources.runtime
+    )
 
     def shift(estimate, *arguments):
         """What an estimator finds; it ends with an error where no place is coherent enough."""

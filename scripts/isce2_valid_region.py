@@ -8,14 +8,11 @@ from rockglacier.topsstack import commands, installation
 
 if __name__ == "__main__":
     logs.start(snakemake.log[0])
+    run = installation.of_job(
+        snakemake.log[0], threads=snakemake.threads, minutes=snakemake.resources.runtime
+    )
     folder = Path(snakemake.output.stack).parent
     with tempfile.TemporaryDirectory(dir=folder, prefix=".dates") as links:
         for date in snakemake.input.images:
             (Path(links) / Path(date).name).symlink_to(Path(date).absolute())
-        installation.find().run(
-            commands.valid_region(Path(links).name),
-            folder,
-            Path(snakemake.log[0]).with_suffix(".txt").absolute(),
-            threads=snakemake.threads,
-            seconds=60 * snakemake.resources.runtime,
-        )
+        run(commands.valid_region(Path(links).name))

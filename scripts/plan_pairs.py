@@ -18,5 +18,4 @@ if __name__ == "__main__":
         months=snakemake.params.months,
     )
     logger.info("%d pairs of %d dates", len(pairs), len(dates))
-    with io.atomic(snakemake.output.planned) as partial:
-        pairs.to_csv(partial, index=False, date_format="%Y%m%d")
+    io.write_table(pairs, snakemake.output.planned, date_format="%Y%m%d")

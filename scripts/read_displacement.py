@@ -24,5 +24,4 @@ if __name__ == "__main__":
     )
     write_geometry(series, grid, snakemake.output.geometry, provenance=made)
     for table, path in ((dates, snakemake.output.dates), (rejected, snakemake.output.rejected)):
-        with io.atomic(path) as partial:
-            table.to_csv(partial, index=False)
+        io.write_table(table, path)

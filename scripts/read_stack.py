@@ -24,5 +24,4 @@ if __name__ == "__main__":
     )
     write_geometry(stack, grid, snakemake.output.geometry, provenance=made)
     for table, path in ((pairs, snakemake.output.pairs), (rejected, snakemake.output.rejected)):
-        with io.atomic(path) as partial:
-            table.to_csv(partial, index=False)
+        io.write_table(table, path)

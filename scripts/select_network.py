@@ -24,7 +24,6 @@ if __name__ == "__main__":
     chosen = network.select_pairs(pairs, **snakemake.params.network)
     used = chosen[chosen["used"] == 1]
     network.require_connected(used["reference"], used["secondary"])
-    with io.atomic(snakemake.output.network) as partial:
-        chosen.to_csv(partial, index=False)
+    io.write_table(chosen, snakemake.output.network)
     with io.atomic(snakemake.output.report) as partial:
         partial.write_text(json.dumps(network.summarise(chosen), indent=2) + "\n")

@@ -34,7 +34,6 @@ if __name__ == "__main__":
             "path": "simulated",
         }
     )
-    with io.atomic(snakemake.output.pairs) as partial:
-        pairs.to_csv(partial, index=False)
+    io.write_table(pairs, snakemake.output.pairs)
     with io.atomic(snakemake.output.rejected) as partial:
         partial.write_text("pair,path,reason,found,needed,remedy\n")

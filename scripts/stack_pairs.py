@@ -18,5 +18,4 @@ if __name__ == "__main__":
         provenance=provenance.record(parameters=dict(snakemake.params.items())),
     )
     for table, path in ((pairs, snakemake.output.pairs), (rejected, snakemake.output.rejected)):
-        with io.atomic(path) as partial:
-            table.to_csv(partial, index=False)
+        io.write_table(table, path)

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from rockglacier.conventions import PAIR, X, Y
@@ -46,6 +47,12 @@ def atomic(path: str | Path) -> Iterator[Path]:
     finally:
         _remove(partial)
         _remove(former)
+
+
+def write_table(table: pd.DataFrame, path: str | Path, *, date_format: str | None = None) -> None:
+    """Write ``table`` as CSV, whole or not at all."""
+    with atomic(path) as partial:
+        table.to_csv(partial, index=False, date_format=date_format)
 
 
 def stack_rows(layers: int, height: int) -> int:

@@ -33,18 +33,13 @@ wildcard_constraints:
     track=r"[A-Za-z0-9_-]+",
 
 
-def comparable(keys):
-    """Keys whose values are plain."""
-    return {name: value for name, value in keys.items() if isinstance(value, str)}
-
-
-def only(sources, **keys_of_track):
+def only(sources, **wanted):
     """The wildcard pattern of tracks that are read from one of ``sources``, with those keys."""
     found = [
         f"(?<=/{region}/){track}"
         for region, settings in REGIONS.items()
         for track, keys in settings["tracks"].items()
-        if keys["source"] in sources and keys_of_track.items() <= comparable(keys).items()
+        if keys["source"] in sources and wanted.items() <= keys.items()
     ]
     return "|".join(found) or "(?!)"
 
@@ -81,9 +76,14 @@ def every_track(product, but=()):
     return find
 
 
+def keys_of(wildcards):
+    """The settings of the job's track."""
+    return REGIONS[wildcards.region]["tracks"][wildcards.track]
+
+
 def source(wildcards):
     """What the track is read from; nothing where it is simulated."""
-    return REGIONS[wildcards.region]["tracks"][wildcards.track].get("path", [])
+    return keys_of(wildcards).get("path", [])
 
 
 def sources(wildcards):
@@ -111,7 +111,7 @@ def track_folder(wildcards):
 
 def is_simulated(wildcards):
     """Whether the track's scenes are simulated."""
-    return REGIONS[wildcards.region]["tracks"][wildcards.track]["source"] == "simulated_scenes"
+    return keys_of(wildcards)["source"] == "simulated_scenes"
 
 
 def scene_folder(wildcards):
@@ -123,7 +123,7 @@ def scene_folder(wildcards):
 
 def orbit_folder(wildcards):
     """The folder of the track's orbit files, if there is one."""
-    return REGIONS[wildcards.region]["tracks"][wildcards.track].get("orbits") or []
+    return keys_of(wildcards).get("orbits") or []
 
 
 def scene_dem(wildcards):
@@ -140,7 +140,7 @@ def dem_datum(wildcards):
 
 def simulated_keys(wildcards):
     """The keys of a track of simulated scenes that shape them, not their processing."""
-    keys = REGIONS[wildcards.region]["tracks"][wildcards.track]
+    keys = keys_of(wildcards)
     return {name: value for name, value in keys.items() if name not in ("source", *PROCESSING)}
 
 
@@ -157,30 +157,42 @@ def planned(wildcards):
     return checkpoints.plan_pairs.get(region=wildcards.region, track=wildcards.track).output.planned
 
 
-def pairs_to_make(wildcards):
-    """The products of those pairs."""
-    return [
-        f"{track_folder(wildcards)}/pairs/{row['reference']}_{row['secondary']}.zarr"
-        for row in rows_of(planned(wildcards))
-    ]
+def pairs_to_make(pattern):
+    """The products of those pairs, named by ``pattern`` below the track's folder."""
+
+    def find(wildcards):
+        return [
+            f"{track_folder(wildcards)}/{pattern.format(**row)}"
+            for row in rows_of(planned(wildcards))
+        ]
+
+    return find
+
+
+def dates_of(wildcards):
+    """Dates (YYYYMMDD) that can be used, ascending."""
+    rows = rows_of(Path(planned(wildcards)).parent / "scenes.csv")
+    return sorted({row["date"].replace("-", "") for row in rows})
 
 
 def backscatter_of_track(wildcards):
     """Backscatter of each date of the track."""
-    folder = Path(planned(wildcards)).parent
-    dates = {row["date"].replace("-", "") for row in rows_of(folder / "scenes.csv")}
-    return [f"{folder}/backscatter/{date}.tif" for date in sorted(dates)]
+    return [f"{track_folder(wildcards)}/backscatter/{date}.tif" for date in dates_of(wildcards)]
 
 
 def cross_of_track(wildcards):
-    """Cross-polarised backscatter of each date whose products hold it."""
-    folder = Path(planned(wildcards)).parent
-    held = {}
-    for row in rows_of(folder / "scenes.csv"):
-        crossed = any(name in ("VH", "HV") for name in row["polarisations"].split())
-        date = row["date"].replace("-", "")
-        held[date] = held.get(date, True) and crossed
-    return [f"{folder}/backscatter_cross/{date}.tif" for date in sorted(held) if held[date]]
+    """Cross-polarised backscatter of each date whose products all hold it."""
+    rows = rows_of(Path(planned(wildcards)).parent / "scenes.csv")
+    lacking = {
+        row["date"].replace("-", "")
+        for row in rows
+        if not {"VH", "HV"} & set(row["polarisations"].split())
+    }
+    return [
+        f"{track_folder(wildcards)}/backscatter_cross/{date}.tif"
+        for date in dates_of(wildcards)
+        if date not in lacking
+    ]
 
 
 def region_cross(wildcards):
@@ -199,11 +211,10 @@ def region_backscatter(wildcards):
     return []
 
 
-def bursts_on(wildcards, date):
+def bursts_on(wildcards, date, names=("path", "stem", "number", "orbit_file", "burst")):
     """Product, swath, number and orbit file of each burst on ``date`` (the first where None)."""
     rows = rows_of(f"{track_folder(wildcards)}/scenes.csv")
     date = date or (rows[0]["date"] if rows else "")
-    names = ("path", "stem", "number", "orbit_file", "burst")
     return [
         [row[name] for name in names]
         for row in rows
@@ -221,58 +232,29 @@ def bursts_of_date(wildcards):
     return bursts_on(wildcards, wildcards.date)
 
 
-def dates_of(wildcards):
-    """Dates (YYYYMMDD) that can be used, ascending."""
-    rows = rows_of(Path(planned(wildcards)).parent / "scenes.csv")
-    return sorted({row["date"].replace("-", "") for row in rows})
-
-
-def unpacked_on(wildcards, date):
-    """Product, swath, time of the first line and orbit file of each burst on ``date``."""
-    rows = rows_of(f"{track_folder(wildcards)}/scenes.csv")
-    names = ("path", "swath", "azimuth_time", "orbit_file")
-    return [[row[n] for n in names] for row in rows if row["date"].replace("-", "") == date]
-
-
 def isce2_folder(wildcards):
     """Where topsStack works."""
     return f"{track_folder(wildcards)}/isce2"
 
 
-def isce2_images(*dates):
-    """Images of the wildcards ``dates`` that fit those of the first."""
+def unpacked_on(wildcards, date):
+    """Product, swath, time of the first line and orbit file of each burst on ``date``."""
+    return bursts_on(wildcards, date, ("path", "swath", "azimuth_time", "orbit_file"))
+
+
+def isce2_dates(place, *dates):
+    """What ``place`` (of a date, given the first) names for the wildcards ``dates``."""
 
     def find(wildcards):
         first = dates_of(wildcards)[0]
-        return [
-            f"{isce2_folder(wildcards)}/{commands.folder_of(getattr(wildcards, date), first)}"
-            for date in dates
-        ]
+        return [f"{isce2_folder(wildcards)}/{place(getattr(wildcards, d), first)}" for d in dates]
 
     return find
-
-
-def isce2_overlaps(wildcards):
-    """Overlaps of bursts of the two dates of a pair."""
-    first = dates_of(wildcards)[0]
-    return [
-        f"{isce2_folder(wildcards)}/{commands.overlaps_of(date, first)}"
-        for date in (wildcards.reference, wildcards.secondary)
-    ]
 
 
 def isce2_secondaries(wildcards):
     """Images of all dates but the first."""
     return [f"{isce2_folder(wildcards)}/coreg_secondarys/{d}" for d in dates_of(wildcards)[1:]]
-
-
-def isce2_pairs(wildcards):
-    """Unwrapped interferograms of topsStack."""
-    return [
-        f"{isce2_folder(wildcards)}/merged/interferograms/"
-        f"{row['reference']}_{row['secondary']}/filt_fine.unw"
-        for row in rows_of(planned(wildcards))
-    ]
 
 
 def isce2_baselines(wildcards):
@@ -284,8 +266,7 @@ def isce2_baselines(wildcards):
 
 def by_overlaps(wildcards):
     """Whether overlaps of bursts tell how far dates are misregistered."""
-    keys = REGIONS[wildcards.region]["tracks"][wildcards.track]
-    return keys["coregistration"] == "nesd"
+    return keys_of(wildcards)["coregistration"] == "nesd"
 
 
 def earlier_dates(wildcards):
@@ -316,9 +297,8 @@ def shifts_of_dates(direction, own=False):
 
 def radar_looks(wildcards):
     """Lines and samples of topsStack's multilooking."""
-    region = REGIONS[wildcards.region]
-    given = region["tracks"][wildcards.track]["radar_looks"]
-    return given or commands.looks_of(region["grid"]["spacing_m"])
+    given = keys_of(wildcards)["radar_looks"]
+    return given or commands.looks_of(REGIONS[wildcards.region]["grid"]["spacing_m"])
 
 
 def places(wildcards):
@@ -339,8 +319,7 @@ def places(wildcards):
 
 def is_displacement(wildcards):
     """Whether the track is a displacement series already."""
-    keys = REGIONS[wildcards.region]["tracks"][wildcards.track]
-    return keys["source"] == "displacement"
+    return keys_of(wildcards)["source"] == "displacement"
 
 
 def reader_digest(wildcards):

@@ -58,7 +58,7 @@ rule isce2_reference:
     params:
         commands=lambda w: commands.reference(
             unpacked_on(w, dates_of(w)[0]),
-            REGIONS[w.region]["tracks"][w.track]["polarisation"],
+            keys_of(w)["polarisation"],
         ),
         code=digest("topsstack.installation"),
     message:
@@ -87,7 +87,7 @@ rule isce2_unpack:
     params:
         commands=lambda w: commands.unpack(
             unpacked_on(w, w.date),
-            REGIONS[w.region]["tracks"][w.track]["polarisation"],
+            keys_of(w)["polarisation"],
             f"secondarys/{w.date}",
         ),
         code=digest("topsstack.installation"),
@@ -155,7 +155,7 @@ rule isce2_overlap:
 
 rule isce2_misregister_pair:
     input:
-        overlaps=isce2_overlaps,
+        overlaps=isce2_dates(commands.overlaps_of, "reference", "secondary"),
     output:
         shifts="<results>/{region}/{track}/isce2/misreg/pairs/{reference}_{secondary}.json",
         coarse=temp(
@@ -207,7 +207,7 @@ rule isce2_misregister:
         mem_mb=megabytes(300, 0),
         runtime=minutes(5, 0),
     params:
-        earlier=lambda w: earlier_dates(w),
+        earlier=earlier_dates,
         code=digest("topsstack.misregistration"),
     message:
         "{wildcards.region}/{wildcards.track}: shift of {wildcards.date}"
@@ -298,7 +298,7 @@ rule isce2_merge_geometry:
 
 rule isce2_merge_date:
     input:
-        images=isce2_images("date"),
+        images=isce2_dates(commands.folder_of, "date"),
         stack=ancient("<results>/{region}/{track}/isce2/stack"),
     output:
         images=directory("<results>/{region}/{track}/isce2/merged/SLC/{date}"),
@@ -325,7 +325,7 @@ rule isce2_merge_date:
 
 rule isce2_interfere:
     input:
-        images=isce2_images("reference", "secondary"),
+        images=isce2_dates(commands.folder_of, "reference", "secondary"),
     output:
         bursts=temp(
             directory("<results>/{region}/{track}/isce2/interferograms/{reference}_{secondary}")
@@ -415,7 +415,7 @@ rule isce2_filter_pair:
             w.reference,
             w.secondary,
             radar_looks(w),
-            REGIONS[w.region]["tracks"][w.track]["goldstein"],
+            keys_of(w)["goldstein"],
         ),
         code=digest("topsstack.installation"),
     message:
@@ -461,7 +461,7 @@ rule isce2_stack:
         grid="<results>/{region}/grid.json",
         map="<results>/{region}/{track}/geometry.zarr",
         planned=planned,
-        pairs=isce2_pairs,
+        pairs=pairs_to_make("isce2/merged/interferograms/{reference}_{secondary}/filt_fine.unw"),
         baselines=isce2_baselines,
         geometry="<results>/{region}/{track}/isce2/merged/geom_reference",
         first="<results>/{region}/{track}/isce2/reference",

@@ -264,7 +264,7 @@ rule stack_pairs:
         grid="<results>/{region}/grid.json",
         geometry="<results>/{region}/{track}/geometry.zarr",
         planned=planned,
-        pairs=pairs_to_make,
+        pairs=pairs_to_make("pairs/{reference}_{secondary}.zarr"),
     output:
         stack=directory("<results>/{region}/{track}/unwrapped.zarr"),
         pairs="<results>/{region}/{track}/pairs.csv",

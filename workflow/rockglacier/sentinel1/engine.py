@@ -8,10 +8,13 @@ bursts, which see the ground at different Doppler.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -127,20 +130,8 @@ def cross_polarised(rows: Sequence[Sequence[str]]) -> list[list[str]]:
 
     SceneError where a product has none.
     """
-    found = []
-    for path, stem, number, orbit, name in rows:
-        safe = open_safe(path)
-        own = safe.annotation(stem)
-        other = {"VV": "VH", "HH": "HV"}[own.polarisation]
-        stems = [s for s in safe.swaths(other) if safe.annotation(s).swath == own.swath]
-        if not stems:
-            raise SceneError(
-                f"{path}: no {other} of {own.swath}; the cross polarisation of each date is "
-                "needed: take the product out, or set cross_polarisation to false."
-            )
-        # Orbits are named by their file, or by the annotation that holds them.
-        found.append([path, stems[0], number, orbit, name])
-    return found
+    crossed = {(path, stem): open_safe(path).crossed(stem) for path, stem, *_ in rows}
+    return [[path, crossed[path, stem], *rest] for path, stem, *rest in rows]
 
 
 def lay_out(
@@ -261,6 +252,24 @@ def geocode(
 
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(fill, _blocks(top, bottom, right - left)))
+
+
+@contextmanager
+def geocoded(
+    date: Acquisition,
+    grid: Grid,
+    height: np.ndarray,
+    layout: np.ndarray,
+    *,
+    bistatic: Bistatic = "mid-swath",
+    threads: int = 1,
+    scratch: str | Path | None = None,
+) -> Iterator[xr.Dataset]:
+    """``slc/<date>.zarr`` by :func:`geocode`, in a file of ``scratch`` as long as the context."""
+    with tempfile.TemporaryFile(dir=scratch) as file:
+        image = np.memmap(file, np.complex64, "w+", shape=grid.shape)
+        geocode(date, grid, height, layout, image, bistatic=bistatic, threads=threads)
+        yield as_dataset(image, grid, date)
 
 
 def geometry(first: Acquisition, grid: Grid, height: np.ndarray) -> xr.Dataset:

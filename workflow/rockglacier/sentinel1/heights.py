@@ -17,6 +17,12 @@ GEOIDS = {"egm96": "EPSG:4326+5773", "egm2008": "EPSG:4326+3855"}
 SCENES_DEM = "dem.tif"  # within the folder of simulated scenes
 
 
+def dem_file(path: str | Path) -> Path:
+    """The DEM at ``path``: a raster, or within the folder of simulated scenes."""
+    place = Path(path)
+    return place / SCENES_DEM if place.is_dir() else place
+
+
 def ellipsoidal(
     path: str | Path, grid: Grid, *, datum: str | None, geoid: str | Path | None = None
 ) -> xr.DataArray:
@@ -33,8 +39,7 @@ def ellipsoidal(
     SceneError
         The DEM or the geoid cannot be read or does not reach the grid.
     """
-    place = Path(path)
-    heights = elevation(place / SCENES_DEM if place.is_dir() else place, grid)
+    heights = elevation(dem_file(path), grid)
     if datum != "ellipsoid":
         if datum not in GEOIDS:
             raise ConfigurationError(

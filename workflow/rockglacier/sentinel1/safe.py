@@ -96,6 +96,21 @@ class Safe:
                 found.append(stem)
         return found
 
+    def crossed(self, stem: str) -> str:
+        """The swath of ``stem`` in the cross polarisation; SceneError where it is not there."""
+        own = NAME.fullmatch(stem)
+        if own is None:
+            raise ValueError(f"{stem!r} is no name of a swath")
+        other = {"vv": "VH", "hh": "HV"}[own["polarisation"]]
+        pattern = re.compile(rf"\w+-{own['swath']}-.*")
+        found = next(filter(pattern.match, self.swaths(other)), None)
+        if found is None:
+            raise SceneError(
+                f"{self.path}: no {other} of {own['swath'].upper()}; the cross polarisation of "
+                "each date is needed: take the product out, or set cross_polarisation to false."
+            )
+        return found
+
     def annotation(self, stem: str) -> Swath:
         """The annotation of one swath and polarisation."""
         name = f"annotation/{stem}.xml"

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rockglacier.grid import METRES_PER_DEGREE, Grid
+from rockglacier.readers.stack import lonlat_bounds
 from rockglacier.sentinel1 import heights
 
 # Ground of 8 km in height that is seen at 30 degrees lies 14 km from where it would lie at sea
@@ -78,13 +79,10 @@ def prepare(
     ISCE2 knows no voids and needs a wide margin: they get the nearest height, and what depends on
     them is left out where the stack is read.
     """
-    from rasterio.warp import transform_bounds
     from scipy.ndimage import distance_transform_edt
 
-    place = Path(source)
-    place = place / heights.SCENES_DEM if place.is_dir() else place
-    native = Grid.from_raster(place)
-    covered = transform_bounds(native.crs, "EPSG:4326", *native.bounds)
+    native = Grid.from_raster(heights.dem_file(source))
+    covered = lonlat_bounds(native)
     step = float(min(native.spacing_m)) / METRES_PER_DEGREE
     up = 1000.0 * MARGIN_KM / METRES_PER_DEGREE
     across = up / math.cos(math.radians(max(abs(bounds[1]), abs(bounds[3]))))
@@ -96,7 +94,7 @@ def prepare(
         "EPSG:4326", west, north, step, step,
         max(1, int((east - west) / step)), max(1, int((north - south) / step)),
     )  # fmt: skip
-    known = heights.ellipsoidal(place, grid, datum=datum, geoid=geoid).values
+    known = heights.ellipsoidal(source, grid, datum=datum, geoid=geoid).values
     missing = ~np.isfinite(known)
     if missing.any() and not missing.all():
         nearest = distance_transform_edt(missing, return_distances=False, return_indices=True)

@@ -8,8 +8,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rockglacier.errors import ConfigurationError, SceneError
@@ -93,6 +94,20 @@ class Installation:
         variables |= {"ISCE_HOME": str(self.home), "ISCE_STACK": str(self.programs.parent)}
         variables |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
         return variables
+
+
+def of_job(log: str | Path, *, threads: int, minutes: int) -> Callable[[Sequence[Command]], None]:
+    """What runs commands for the job whose log is ``<track>/logs/<name>.log``.
+
+    In ``<track>/isce2``, as long as the job may; what they print goes beside the log, to ``.txt``.
+    """
+    return partial(
+        find().run,
+        folder=Path(log).parents[1] / "isce2",
+        output=Path(log).with_suffix(".txt").absolute(),
+        threads=threads,
+        seconds=60 * minutes,
+    )
 
 
 def find() -> Installation:
