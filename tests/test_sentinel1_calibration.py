@@ -50,6 +50,47 @@ def test_noise_of_range_times_azimuth():
     np.testing.assert_allclose(values, np.outer([1.0, 1.5, 2.0, 1.0], [10.0, 20.0, 30.0]))
 
 
+def block(swath, lines, samples, line, factors):
+    """Factors along azimuth, within first and last line and sample."""
+    bounds = zip(("firstAzimuthLine", "lastAzimuthLine"), lines, strict=True)
+    bounds = [*bounds, *zip(("firstRangeSample", "lastRangeSample"), samples, strict=True)]
+    inner = "".join(f"<{tag}>{value}</{tag}>" for tag, value in bounds)
+    return (
+        f"<noiseAzimuthVector><swath>{swath}</swath>{inner}<line>{numbers(line)}</line>"
+        f"<noiseAzimuthLut>{numbers(factors)}</noiseAzimuthLut></noiseAzimuthVector>"
+    )
+
+
+def test_noise_of_merged_swaths_keeps_each_to_its_own_block():
+    """Of a GRD: blocks side by side, one of them in two parts along azimuth."""
+    across = [vector("noiseRangeVector", n, [0, 9], noiseRangeLut=[10.0, 10.0]) for n in (0, 9)]
+    along = [
+        block("IW1", (0, 9), (0, 4), [0, 9], [1.0, 10.0]),
+        block("IW2", (0, 4), (5, 9), [0], [3.0]),
+        block("IW2", (5, 9), (5, 9), [5, 9], [7.0, 9.0]),
+    ]
+    noise = read_noise(f"<noise>{''.join(across + along)}</noise>".encode(), "n.xml")
+    wanted = np.empty((10, 10))
+    wanted[:, :5] = 10.0 * (1.0 + np.arange(10))[:, None]
+    wanted[:5, 5:] = 30.0
+    wanted[5:, 5:] = 10.0 * (7.0 + 0.5 * np.arange(5))[:, None]
+    lines, samples = np.mgrid[:10, :10]
+    np.testing.assert_allclose(noise.over(lines[:, 0], samples[0]), wanted)
+    np.testing.assert_allclose(noise.at(lines.astype(float), samples.astype(float)), wanted)
+    # Between two samples the nearer one's swath counts; nothing is known where a place is not.
+    places = noise.at(np.array([2.0, 2.0, np.nan]), np.array([4.4, 4.6, 4.0]))
+    np.testing.assert_allclose(places, [30.0, 30.0, np.nan])
+    places = noise.at(np.array([6.0, 6.0]), np.array([4.4, 4.6]))
+    np.testing.assert_allclose(places, [70.0, 75.0])
+
+
+def test_a_block_of_unlike_lists_is_refused():
+    across = vector("noiseRangeVector", 0, [0, 9], noiseRangeLut=[10.0, 10.0])
+    along = block("IW1", (0, 9), (0, 9), [0, 4, 9], [1.0, 2.0])
+    with pytest.raises(SceneError, match="3 lines and 2 values of noiseAzimuthLut"):
+        read_noise(f"<noise>{across}{along}</noise>".encode(), "n.xml")
+
+
 def test_noise_of_earlier_products():
     rows = [vector("noiseVector", line, [0, 40], noiseLut=[4.0, 8.0]) for line in (0, 8)]
     table = read_noise(f"<noise>{''.join(rows)}</noise>".encode(), "n.xml")

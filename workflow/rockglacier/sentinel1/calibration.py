@@ -46,6 +46,50 @@ class Table:
         return out
 
 
+@dataclass(frozen=True, eq=False)
+class Block:
+    """What noise is multiplied by along the lines of one swath, between bounds (both inside)."""
+
+    line_bounds: tuple[float, float]
+    sample_bounds: tuple[float, float]
+    lines: np.ndarray
+    factors: np.ndarray
+
+    def holds(self, line: np.ndarray, sample: np.ndarray) -> np.ndarray:
+        """Where whole ``line`` and ``sample`` lie within."""
+        (top, bottom), (left, right) = self.line_bounds, self.sample_bounds
+        within: np.ndarray = (line >= top) & (line <= bottom) & (sample >= left) & (sample <= right)
+        return within
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """Power of thermal noise: a table along range, times factors along azimuth by blocks.
+
+    An SLC holds one block. A GRD, in which swaths are merged, holds one or more a swath.
+    """
+
+    across: Table
+    along: tuple[Block, ...]
+
+    def over(self, lines: np.ndarray, samples: np.ndarray) -> np.ndarray:
+        """Power at every one of whole ``lines`` and ``samples`` (line, sample; float32)."""
+        out = self.across.over(lines, samples)
+        for block in self.along:
+            factor = np.interp(lines, block.lines, block.factors)[:, None]
+            out *= np.where(block.holds(lines[:, None], samples[None, :]), factor, 1.0)
+        return out
+
+    def at(self, line: np.ndarray, sample: np.ndarray) -> np.ndarray:
+        """Power at places (any shape); NaN where a place is."""
+        out = self.across.at(line, sample)
+        near = np.round(line), np.round(sample)
+        for block in self.along:
+            here = block.holds(*near)
+            out[here] *= np.interp(line[here], block.lines, block.factors)
+        return out
+
+
 def read_calibration(content: bytes, path: str) -> Table:
     """Digital numbers per amplitude of beta nought: beta nought = |DN|^2 / value^2.
 
@@ -54,7 +98,7 @@ def read_calibration(content: bytes, path: str) -> Table:
     return _table(content, path, "calibrationVector", "betaNought")
 
 
-def read_noise(content: bytes, path: str) -> Table:
+def read_noise(content: bytes, path: str) -> Noise:
     """Power of thermal noise in squared digital numbers: what is taken from |DN|^2.
 
     Range times azimuth of IPF 2.9 and later, or the single table of earlier ones. SceneError where
@@ -62,19 +106,33 @@ def read_noise(content: bytes, path: str) -> Table:
     """
     root = _parsed(content, path)
     if root.find(".//noiseRangeVector") is None:
-        return _table(content, path, "noiseVector", "noiseLut")
+        return Noise(_table(content, path, "noiseVector", "noiseLut"), ())
     across = _table(content, path, "noiseRangeVector", "noiseRangeLut")
-    lines, factors = [], []
-    for vector in root.iterfind(".//noiseAzimuthVector"):
-        lines.append(_numbers(vector, "line", path))
-        factors.append(_numbers(vector, "noiseAzimuthLut", path))
-    if not lines:
-        return across
-    line, factor = np.concatenate(lines), np.concatenate(factors)
-    order = np.argsort(line, kind="stable")
-    every = np.unique(np.concatenate([line, across.lines]))
-    along = np.interp(every, line[order], factor[order])[:, None]
-    return Table(every, across.samples, across.over(every, across.samples) * along)
+    return Noise(across, tuple(_block(v, path) for v in root.iterfind(".//noiseAzimuthVector")))
+
+
+def _block(vector: ElementTree.Element, path: str) -> Block:
+    """A block without bounds holds for all lines and samples."""
+    first, last = -np.inf, np.inf
+    bounds = {
+        tag: float(vector.findtext(tag) or default)
+        for tag, default in (
+            ("firstAzimuthLine", first), ("lastAzimuthLine", last),
+            ("firstRangeSample", first), ("lastRangeSample", last),
+        )
+    }  # fmt: skip
+    lines, factors = _numbers(vector, "line", path), _numbers(vector, "noiseAzimuthLut", path)
+    if lines.size != factors.size or not lines.size:
+        raise SceneError(
+            f"{path}: {lines.size} lines and {factors.size} values of noiseAzimuthLut; as many of "
+            "both are needed: download the product again."
+        )
+    return Block(
+        (bounds["firstAzimuthLine"], bounds["lastAzimuthLine"]),
+        (bounds["firstRangeSample"], bounds["lastRangeSample"]),
+        lines,
+        factors,
+    )
 
 
 def _parsed(content: bytes, path: str) -> ElementTree.Element:
