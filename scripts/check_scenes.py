@@ -6,16 +6,15 @@ from rockglacier import io, logs
 from rockglacier.grid import Grid
 from rockglacier.readers.assemble import rejected_table
 from rockglacier.readers.stack import lonlat_bounds
-from rockglacier.sentinel1 import heights, scenes
+from rockglacier.sentinel1 import heights, scenes, screening
 
 if __name__ == "__main__":
     logger = logs.start(snakemake.log[0])
     folder = Path(snakemake.input.scenes)
-    orbits = Path(str(snakemake.input.orbits)) if snakemake.input.orbits else folder
     dem = heights.dem_file(snakemake.input.dem)
     used, aside, rejected = scenes.check_scenes(
-        scenes.find_scenes(folder),
-        orbit_files=sorted(orbits.rglob(f"*{scenes.ORBIT_SUFFIX}")),
+        screening.find_scenes(folder),
+        orbit_files=screening.orbit_files(snakemake.input.orbits, folder),
         polarisation=snakemake.params.polarisation,
         area=snakemake.params.area,
         period=snakemake.params.period,

@@ -3,6 +3,7 @@
 from rockglacier import io, logs, provenance
 from rockglacier.grid import Grid
 from rockglacier.sentinel1 import engine, heights
+from rockglacier.sentinel1.safe import cross_polarised
 
 if __name__ == "__main__":
     logs.start(snakemake.log[0])
@@ -10,7 +11,7 @@ if __name__ == "__main__":
     fine = grid.subdivided(*snakemake.params.looks)
     geometry = io.open_dataset(snakemake.input.geometry)
     layout = io.open_dataset(snakemake.input.layout)
-    date = engine.open_acquisition(engine.cross_polarised(snakemake.params.bursts))
+    date = engine.open_acquisition(cross_polarised(snakemake.params.bursts))
     height = heights.ellipsoidal(
         snakemake.input.dem, fine, datum=snakemake.params.dem_datum, geoid=snakemake.params.geoid
     )

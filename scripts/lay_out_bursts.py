@@ -1,8 +1,8 @@
 """Line of sight of a track of scenes, and the burst that each pixel is taken from on every date."""
 
-from rockglacier import downslope, io, logs, provenance
+from rockglacier import io, logs, provenance
 from rockglacier.grid import Grid
-from rockglacier.sentinel1 import engine, heights
+from rockglacier.sentinel1 import engine, geocoding, heights, radiometry
 
 if __name__ == "__main__":
     logs.start(snakemake.log[0])
@@ -19,14 +19,10 @@ if __name__ == "__main__":
         bistatic=snakemake.params.bistatic,
         threads=snakemake.threads,
     )
-    layout = layout.to_dataset().assign(flattening=engine.flattening(first, fine, finer))
+    layout = layout.to_dataset().assign(flattening=radiometry.flattening(first.orbit, fine, finer))
     height = heights.ellipsoidal(snakemake.input.dem, grid, **datum)
-    geometry = engine.geometry(first, grid, height.values)
-    seen = downslope.observable(height, geometry[["east", "north", "up"]], grid)
-    geometry = geometry.assign(observable=seen).assign_attrs(
-        looks=engine.independent_looks(
-            first, snakemake.params.looks, fine, geometry.attrs["incidence_angle_deg"]
-        )
-    )
+    geometry = geocoding.geometry(first.orbit, first.heading_deg, grid, height)
+    incidence = geometry.attrs["incidence_angle_deg"]
+    geometry.attrs["looks"] = engine.independent_looks(first, grid, incidence)
     io.write_dataset(layout, snakemake.output.layout, grid=fine, provenance=made)
     io.write_dataset(geometry, snakemake.output.geometry, grid=grid, provenance=made)

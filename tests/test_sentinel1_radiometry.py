@@ -29,7 +29,7 @@ def test_gamma_nought_of_slopes_is_level(orbit, slope_deg, record_property):
 
     rng = np.random.default_rng(1)
     height = roof(slope_deg)
-    factor = flattening(orbit, GRID, height)
+    factor = flattening(orbit, GRID, height).values
     count = 3_000_000
     west, south, east, north = GRID.bounds
     x, y = rng.uniform(west, east, count), rng.uniform(south, north, count)
@@ -80,12 +80,12 @@ def test_gamma_nought_of_slopes_is_level(orbit, slope_deg, record_property):
 
 def test_ground_that_faces_away_is_missing(orbit):
     x, _ = np.meshgrid(GRID.x - GRID.x.mean(), GRID.y)
-    factor = flattening(orbit, GRID, 2500.0 - np.tan(np.radians(70.0)) * np.abs(x))
+    factor = flattening(orbit, GRID, 2500.0 - np.tan(np.radians(70.0)) * np.abs(x)).values
     assert np.isnan(factor).any() and (factor[np.isfinite(factor)] > 0).all()
 
 
 def test_unknown_height_is_missing(orbit):
     height = roof(10.0)
     height[50:60, 100:120] = np.nan
-    factor = flattening(orbit, GRID, height)
+    factor = flattening(orbit, GRID, height).values
     assert np.isnan(factor[50:60, 100:120]).all()

@@ -9,7 +9,8 @@ import pytest
 import rasterio
 
 from rockglacier.errors import NetworkError
-from rockglacier.sentinel1.scenes import check_scenes, find_scenes
+from rockglacier.sentinel1.scenes import check_scenes
+from rockglacier.sentinel1.screening import find_scenes
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 

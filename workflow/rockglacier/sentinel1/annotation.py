@@ -11,6 +11,7 @@ Sentinel-1 Product Specification, S1-RS-MDA-52-7441, issue 3.9.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
@@ -87,6 +88,72 @@ class Swath:
         return 1.0 / self.azimuth_interval_s
 
 
+class Annotation:
+    """Annotation XML ``content`` of an IW ``product`` (SLC or GRD); ``path`` names it in errors.
+
+    SceneError where it is none, or lacks what is asked for.
+    """
+
+    def __init__(self, content: bytes, path: str, product: str) -> None:
+        self.content, self.path, self.product = content, path, product
+        try:
+            self.root = ElementTree.fromstring(content)
+        except ElementTree.ParseError as error:
+            raise SceneError(
+                f"{path}: no readable XML ({error}); the annotation of an IW {product} is needed: "
+                "download the product again."
+            ) from error
+        kind = f"{self.text('adsHeader/mode')} {self.text('adsHeader/productType')}"
+        if kind != f"IW {product}":
+            raise SceneError(
+                f"{path}: an {kind} annotation; IW {product} is needed: give {product} products."
+            )
+
+    def text(self, tag: str, within: ElementTree.Element | None = None) -> str:
+        """What stands at ``tag`` of the document, or ``within`` one of its elements."""
+        found = (self.root if within is None else within).findtext(tag)
+        if found is None or not found.strip():
+            raise SceneError(
+                f"{self.path}: no {tag}; the annotation of an IW {self.product} is needed: "
+                "download the product again."
+            )
+        return found.strip()
+
+    def time(self, tag: str, within: ElementTree.Element | None = None) -> np.datetime64:
+        """The time (UTC) at ``tag``."""
+        text = self.text(tag, within)
+        try:
+            return np.datetime64(text, "ns")
+        except ValueError as error:
+            raise self._garbled(tag, text) from error
+
+    def numbers(self, tag: str, within: ElementTree.Element | None = None) -> list[float]:
+        """The numbers at ``tag``."""
+        text = self.text(tag, within)
+        try:
+            return [float(part) for part in text.split()]
+        except ValueError as error:
+            raise self._garbled(tag, text) from error
+
+    def number(self, tag: str, within: ElementTree.Element | None = None) -> float:
+        """The number at ``tag``."""
+        return self.numbers(tag, within)[0]
+
+    def _garbled(self, tag: str, text: str) -> SceneError:
+        return SceneError(f"{self.path}: {tag} is {text[:40]!r}; download the product again.")
+
+    def datasets(self, *parsers: Callable[[io.StringIO], xr.Dataset]) -> Iterator[xr.Dataset]:
+        """What xarray-sentinel's ``parsers`` find."""
+        try:
+            for parse in parsers:
+                yield parse(io.StringIO(self.content.decode()))
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise SceneError(
+                f"{self.path}: state vectors, Doppler centroids or azimuth FM rates are not as the "
+                f"product specification has them ({error!r}); download the product again."
+            ) from error
+
+
 def read_annotation(content: bytes, path: str) -> Swath:
     """Parse the annotation XML ``content``; ``path`` names it in errors.
 
@@ -97,75 +164,48 @@ def read_annotation(content: bytes, path: str) -> Swath:
     """
     from xarray_sentinel import sentinel1
 
-    try:
-        root = ElementTree.fromstring(content)
-    except ElementTree.ParseError as error:
-        raise SceneError(
-            f"{path}: no readable XML ({error}); the annotation of an IW SLC is needed: "
-            "download the product again."
-        ) from error
-
-    def text(tag: str, within: ElementTree.Element = root) -> str:
-        found = within.findtext(tag)
-        if found is None or not found.strip():
-            raise SceneError(
-                f"{path}: no {tag}; the annotation of an IW SLC is needed: download the "
-                "product again."
-            )
-        return found.strip()
-
-    kind = f"{text('adsHeader/mode')} {text('adsHeader/productType')}"
-    if kind != "IW SLC":
-        raise SceneError(f"{path}: an {kind} annotation; IW SLC is needed: give SLC products.")
+    document = Annotation(content, path, "SLC")
+    text, number = document.text, document.number
     information = "generalAnnotation/productInformation/"
     image = "imageAnnotation/imageInformation/"
     processing = "imageAnnotation/processingInformation/"
-    timing = root.find("swathTiming")
+    timing = document.root.find("swathTiming")
     elements = [] if timing is None else timing.findall("burstList/burst")
     if timing is None or not elements:
         raise SceneError(f"{path}: no burst; the annotation of an IW SLC is needed.")
     swath = text("adsHeader/swath")
     orbit_number = int(text("adsHeader/absoluteOrbitNumber"))
     mission = text("adsHeader/missionId")
-    interval_s = float(text(image + "azimuthTimeInterval"))
+    interval_s = number(image + "azimuthTimeInterval")
     half_burst_s = 0.5 * interval_s * int(text("linesPerBurst", timing))
     bursts = tuple(
         Burst(
-            number,
+            index,
             _burst_id(element, mission, orbit_number, half_burst_s),
-            _time(text("azimuthTime", element)),
-            _time(text("sensingTime", element)),
+            document.time("azimuthTime", element),
+            document.time("sensingTime", element),
             np.array(text("firstValidSample", element).split(), np.int64),
             np.array(text("lastValidSample", element).split(), np.int64),
         )
-        for number, element in enumerate(elements)
+        for index, element in enumerate(elements)
     )
-    try:
-        orbit, doppler, fm_rate = (
-            parse(io.StringIO(content.decode()))
-            for parse in (
-                sentinel1.open_orbit_dataset,
-                sentinel1.open_dc_estimate_dataset,
-                sentinel1.open_azimuth_fm_rate_dataset,
-            )
-        )
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise SceneError(
-            f"{path}: state vectors, Doppler centroids or azimuth FM rates are not as the product "
-            f"specification has them ({error!r}); download the product again."
-        ) from error
+    orbit, doppler, fm_rate = document.datasets(
+        sentinel1.open_orbit_dataset,
+        sentinel1.open_dc_estimate_dataset,
+        sentinel1.open_azimuth_fm_rate_dataset,
+    )
     return Swath(
         path=path,
         mission=mission,
         swath=swath,
         polarisation=text("adsHeader/polarisation"),
-        heading_deg=float(text(information + "platformHeading")),
-        radar_frequency_hz=float(text(information + "radarFrequency")),
-        range_sampling_hz=float(text(information + "rangeSamplingRate")),
-        slant_range_time_s=float(text(image + "slantRangeTime")),
+        heading_deg=number(information + "platformHeading"),
+        radar_frequency_hz=number(information + "radarFrequency"),
+        range_sampling_hz=number(information + "rangeSamplingRate"),
+        slant_range_time_s=number(image + "slantRangeTime"),
         azimuth_interval_s=interval_s,
-        steering_rate_deg_s=float(text(information + "azimuthSteeringRate")),
-        prf_hz=float(text("generalAnnotation/downlinkInformationList/downlinkInformation/prf")),
+        steering_rate_deg_s=number(information + "azimuthSteeringRate"),
+        prf_hz=number("generalAnnotation/downlinkInformationList/downlinkInformation/prf"),
         lines_per_burst=int(text("linesPerBurst", timing)),
         samples_per_burst=int(text("samplesPerBurst", timing)),
         bursts=bursts,
@@ -213,10 +253,6 @@ def relative_orbit(mission: str, absolute: int) -> int:
             f"{mission}: its relative orbits are not known here; they are stated in manifest.safe."
         )
     return (absolute - offsets[mission]) % 175 + 1
-
-
-def _time(text: str) -> np.datetime64:
-    return np.datetime64(text, "ns")
 
 
 def _burst_id(

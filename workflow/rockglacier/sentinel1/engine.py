@@ -25,18 +25,18 @@ from rockglacier.errors import SceneError
 from rockglacier.grid import Grid
 from rockglacier.sentinel1 import geocoding, radiometry
 from rockglacier.sentinel1.annotation import SPEED_OF_LIGHT, Burst, Swath
-from rockglacier.sentinel1.calibration import Table
+from rockglacier.sentinel1.calibration import Noise, Table
 from rockglacier.sentinel1.geocoding import Bistatic
 from rockglacier.sentinel1.interferogram import goldstein as filtered
 from rockglacier.sentinel1.interferogram import interfere, multilook
 from rockglacier.sentinel1.orbit import Orbit, zero_doppler
 from rockglacier.sentinel1.safe import Safe, open_pixels, open_safe
-from rockglacier.sentinel1.scenes import ORBIT_SUFFIX, orbit_of
+from rockglacier.sentinel1.scenes import orbit_of
+from rockglacier.sentinel1.screening import ORBIT_SUFFIX
 from rockglacier.sentinel1.tops import Carrier
 from rockglacier.sentinel1.unwrapping import unwrap
 
 NO_BURST = -1
-GROUND_SPEED_M_S = 6800.0  # of the footprint, to weigh lines against samples
 BLOCK_PIXELS = 2_000_000  # of the fine grid that one thread holds at a time
 
 
@@ -51,6 +51,11 @@ class Acquisition:
     def wavelength_m(self) -> float:
         """Radar wavelength."""
         return self.bursts[0].swath.wavelength_m
+
+    @property
+    def heading_deg(self) -> float:
+        """Azimuth of flight, clockwise from north."""
+        return self.bursts[0].swath.heading_deg
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +73,7 @@ class BurstSource:
         return self.safe.calibration(self.stem)
 
     @cached_property
-    def noise(self) -> Table:
+    def noise(self) -> Noise:
         """Power of thermal noise in squared digital numbers."""
         return self.safe.noise(self.stem)
 
@@ -125,15 +130,6 @@ def open_acquisition(rows: Sequence[Sequence[str]]) -> Acquisition:
     return Acquisition(tuple(bursts), orbit)
 
 
-def cross_polarised(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    """The rows of :func:`open_acquisition`, of the cross polarisation of the same products.
-
-    SceneError where a product has none.
-    """
-    crossed = {(path, stem): open_safe(path).crossed(stem) for path, stem, *_ in rows}
-    return [[path, crossed[path, stem], *rest] for path, stem, *rest in rows]
-
-
 def lay_out(
     first: Acquisition,
     grid: Grid,
@@ -167,18 +163,10 @@ def lay_out(
     return describe(array, "burst", "index of the burst a pixel is taken from, -1 for none", "1")
 
 
-def flattening(first: Acquisition, grid: Grid, height: np.ndarray) -> xr.DataArray:
-    """Factor (y, x) that makes gamma nought of beta nought, on the fine ``grid``."""
-    factor = xr.DataArray(
-        radiometry.flattening(first.orbit, grid, height), dims=MAP, coords=grid.coords
-    )
-    return describe(factor, "flattening", "gamma nought over beta nought", "1")
-
-
 def _metres_inside(place: geocoding.Place, one: BurstSource) -> np.ndarray:
     """Distance (m) to the nearest edge of the burst's valid pixels; -inf outside."""
     lines, samples = one.burst.valid_lines, one.burst.valid_samples
-    along = GROUND_SPEED_M_S * one.swath.azimuth_interval_s
+    along = geocoding.GROUND_SPEED_M_S * one.swath.azimuth_interval_s
     across = 0.5 * SPEED_OF_LIGHT / one.swath.range_sampling_hz
     distance = np.minimum(
         along * np.minimum(place.line - lines.start, lines.stop - 1 - place.line),
@@ -272,67 +260,17 @@ def geocoded(
         yield as_dataset(image, grid, date)
 
 
-def geometry(first: Acquisition, grid: Grid, height: np.ndarray) -> xr.Dataset:
-    """``geometry.zarr`` of a track on the region's ``grid``: line of sight, incidence, height.
-
-    ``height`` (y, x): metres above the ellipsoid. East, north and up are those of the ellipsoid.
-    """
-    from pyproj import Transformer
-
-    ground = geocoding.earth_fixed(grid, height)
-    seconds, slant_range = zero_doppler(first.orbit, ground)
-    sight = (first.orbit.position(seconds) - ground) / slant_range[..., None]
-    to = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
-    x, y = np.meshgrid(grid.x, grid.y)
-    longitude, latitude = (np.radians(a) for a in to.transform(x, y))
-    sine, cosine = np.sin(longitude), np.cos(longitude)
-    east = -sine * sight[..., 0] + cosine * sight[..., 1]
-    outward = cosine * sight[..., 0] + sine * sight[..., 1]
-    north = -np.sin(latitude) * outward + np.cos(latitude) * sight[..., 2]
-    up = np.cos(latitude) * outward + np.sin(latitude) * sight[..., 2]
-    maps = {
-        "east": (east, "line of sight, ground to satellite, east", "1"),
-        "north": (north, "line of sight, ground to satellite, north", "1"),
-        "up": (up, "line of sight, ground to satellite, up", "1"),
-        "incidence_angle": (
-            np.degrees(np.arccos(np.clip(up, -1.0, 1.0))),
-            "incidence angle, from the vertical",
-            "degrees",
-        ),
-        "height": (height, "height above the ellipsoid", "m"),
-    }
-    dataset = xr.Dataset(
-        {
-            name: describe(
-                xr.DataArray(np.asarray(values, np.float32), dims=MAP, coords=grid.coords),
-                name, long_name, units,
-            )
-            for name, (values, long_name, units) in maps.items()
-        }
-    )  # fmt: skip
-    dataset.attrs = {
-        "slant_range_m": float(np.nanmean(slant_range)),
-        "incidence_angle_deg": float(dataset["incidence_angle"].mean()),
-        "heading_deg": first.bursts[0].swath.heading_deg,
-    }
-    return dataset
-
-
-def independent_looks(
-    date: Acquisition, looks: Sequence[int], fine: Grid, incidence_deg: float
-) -> float:
-    """Effective independent looks of one pixel of ``looks`` (rows, columns) of the ``fine`` grid.
-
-    Its area over that of a resolution cell on level ground at the mean incidence.
-    """
+def independent_looks(date: Acquisition, grid: Grid, incidence_deg: float) -> float:
+    """Effective independent looks of one pixel of ``grid`` at the mean incidence."""
     from rockglacier.sentinel1.interpolation import AZIMUTH_BANDWIDTH, RANGE_BANDWIDTH
 
-    rows, columns = looks
     swath = date.bursts[0].swath
-    area = rows * columns * float(np.prod(fine.spacing_m))
-    across = 0.5 * SPEED_OF_LIGHT / (swath.range_sampling_hz * RANGE_BANDWIDTH)
-    along = GROUND_SPEED_M_S * swath.azimuth_interval_s / AZIMUTH_BANDWIDTH
-    return float(area * np.sin(np.radians(incidence_deg)) / (across * along))
+    return radiometry.independent_looks(
+        grid,
+        incidence_deg,
+        swath.range_sampling_hz * RANGE_BANDWIDTH,
+        swath.azimuth_frequency_hz * AZIMUTH_BANDWIDTH,
+    )
 
 
 def gamma_nought(

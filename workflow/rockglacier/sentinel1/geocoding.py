@@ -12,13 +12,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import xarray as xr
 
+from rockglacier import downslope
+from rockglacier.conventions import MAP, describe
 from rockglacier.grid import Grid
 from rockglacier.sentinel1.annotation import SPEED_OF_LIGHT, Burst, Swath
 from rockglacier.sentinel1.interpolation import AZIMUTH_TAPS, RANGE_TAPS, interpolate
 from rockglacier.sentinel1.orbit import Orbit, zero_doppler
 from rockglacier.sentinel1.tops import Carrier
 
+GROUND_SPEED_M_S = 6800.0  # of the footprint, to weigh lines against samples
 DERAMPED_LINES = 128  # at a time, to bound memory
 Bistatic = Literal["mid-swath", "none"]
 
@@ -105,6 +109,54 @@ def _anywhere(
     line = (seconds - orbit.seconds(burst.start)) / swath.azimuth_interval_s
     sample = (two_way - swath.slant_range_time_s) * swath.range_sampling_hz
     return line, sample
+
+
+def geometry(orbit: Orbit, heading_deg: float, grid: Grid, height: xr.DataArray) -> xr.Dataset:
+    """``geometry.zarr`` of a track on ``grid``: line of sight, incidence, height, what is seen.
+
+    ``height`` (y, x): metres above the ellipsoid. East, north and up are those of the ellipsoid.
+    """
+    from pyproj import Transformer
+
+    ground = earth_fixed(grid, height.values)
+    seconds, slant_range = zero_doppler(orbit, ground)
+    sight = (orbit.position(seconds) - ground) / slant_range[..., None]
+    to = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
+    x, y = np.meshgrid(grid.x, grid.y)
+    longitude, latitude = (np.radians(a) for a in to.transform(x, y))
+    sine, cosine = np.sin(longitude), np.cos(longitude)
+    east = -sine * sight[..., 0] + cosine * sight[..., 1]
+    outward = cosine * sight[..., 0] + sine * sight[..., 1]
+    north = -np.sin(latitude) * outward + np.cos(latitude) * sight[..., 2]
+    up = np.cos(latitude) * outward + np.sin(latitude) * sight[..., 2]
+    maps = {
+        "east": (east, "line of sight, ground to satellite, east", "1"),
+        "north": (north, "line of sight, ground to satellite, north", "1"),
+        "up": (up, "line of sight, ground to satellite, up", "1"),
+        "incidence_angle": (
+            np.degrees(np.arccos(np.clip(up, -1.0, 1.0))),
+            "incidence angle, from the vertical",
+            "degrees",
+        ),
+        "height": (height.values, "height above the ellipsoid", "m"),
+    }
+    dataset = xr.Dataset(
+        {
+            name: describe(
+                xr.DataArray(np.asarray(values, np.float32), dims=MAP, coords=grid.coords),
+                name, long_name, units,
+            )
+            for name, (values, long_name, units) in maps.items()
+        }
+    )  # fmt: skip
+    dataset.attrs = {
+        "slant_range_m": float(np.nanmean(slant_range)),
+        "incidence_angle_deg": float(dataset["incidence_angle"].mean()),
+        "heading_deg": heading_deg,
+    }
+    return dataset.assign(
+        observable=downslope.observable(height, dataset[["east", "north", "up"]], grid)
+    )
 
 
 def geocode(

@@ -13,21 +13,41 @@ from __future__ import annotations
 
 import numba
 import numpy as np
+import xarray as xr
 
+from rockglacier.conventions import MAP, describe
 from rockglacier.grid import Grid
 from rockglacier.sentinel1 import geocoding
+from rockglacier.sentinel1.annotation import SPEED_OF_LIGHT
 from rockglacier.sentinel1.orbit import Orbit, zero_doppler
 
 # Cells of the sum: fine enough for slopes, coarse enough that facets of 5 m by 10 m fill them.
 CELL_RANGE_M, CELL_AZIMUTH_M = 12.0, 30.0
 
 
-def flattening(orbit: Orbit, grid: Grid, height: np.ndarray) -> np.ndarray:
+def independent_looks(
+    grid: Grid, incidence_deg: float, range_bandwidth_hz: float, azimuth_bandwidth_hz: float
+) -> float:
+    """Effective independent looks of one pixel of ``grid``, whatever was averaged before.
+
+    Its area over that of a resolution cell of these bandwidths on level ground at the incidence.
+    """
+    across = 0.5 * SPEED_OF_LIGHT / range_bandwidth_hz / np.sin(np.radians(incidence_deg))
+    along = geocoding.GROUND_SPEED_M_S / azimuth_bandwidth_hz
+    return float(np.prod(grid.spacing_m) / (across * along))
+
+
+def flattening(orbit: Orbit, grid: Grid, height: np.ndarray) -> xr.DataArray:
     """Factor (y, x; float32) that makes gamma nought of beta nought: A_beta / A_gamma.
 
     ``height`` (y, x; m above the ellipsoid) on ``grid``, whose pixels are the facets; NaN where it
     is unknown or the ground faces away. Along the edges of the grid, ground beyond it is missed.
     """
+    factor = xr.DataArray(_flattening(orbit, grid, height), dims=MAP, coords=grid.coords)
+    return describe(factor, "flattening", "gamma nought over beta nought", "1")
+
+
+def _flattening(orbit: Orbit, grid: Grid, height: np.ndarray) -> np.ndarray:
     ground = geocoding.earth_fixed(grid, height)
     seconds, slant_range = zero_doppler(orbit, ground)
     place = orbit.position(seconds)

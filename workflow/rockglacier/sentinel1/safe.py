@@ -11,7 +11,7 @@ import io
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,15 +21,16 @@ from typing import TYPE_CHECKING
 from rockglacier.errors import SceneError
 from rockglacier.io import leaves_its_folder
 from rockglacier.sentinel1.annotation import Swath, read_annotation
-from rockglacier.sentinel1.calibration import Table, read_calibration, read_noise
+from rockglacier.sentinel1.calibration import Noise, Table, read_calibration, read_noise
+from rockglacier.sentinel1.ground_range import Detected, read_detected
 
 if TYPE_CHECKING:
     from rasterio import DatasetReader
 
 MANIFEST = "manifest.safe"
-# ...-iw2-slc-vv-20200604t022307-..., of annotation and measurement alike.
+# ...-iw2-slc-vv-20200604t022307-..., of annotation and measurement alike; a GRD's swath is iw.
 NAME = re.compile(
-    r"(?P<mission>s1[a-d])-(?P<swath>iw[123])-slc-(?P<polarisation>vv|vh|hh|hv)-[\dt]+-.+"
+    r"(?P<mission>s1[a-d])-(?P<swath>iw[123]-slc|iw-grd)-(?P<polarisation>vv|vh|hh|hv)-[\dt]+-.+"
 )
 
 
@@ -83,8 +84,16 @@ class Safe:
         """Relative orbit, 1 to 175."""
         return int(str(self.manifest["relative_orbit_number"]))
 
+    @property
+    def product_type(self) -> str:
+        """SLC or GRD, or what else it is."""
+        return str(self.manifest["product_type"])
+
     def swaths(self, polarisation: str) -> list[str]:
-        """Names (without suffix) of the swaths whose annotation of ``polarisation`` is there."""
+        """Names (without suffix) of the swaths whose annotation of ``polarisation`` is there.
+
+        Of a GRD the swaths are merged into one.
+        """
         found = []
         for file in sorted(self.files):
             folder, _, name = file.rpartition("/")
@@ -106,22 +115,27 @@ class Safe:
         found = next(filter(pattern.match, self.swaths(other)), None)
         if found is None:
             raise SceneError(
-                f"{self.path}: no {other} of {own['swath'].upper()}; the cross polarisation of "
-                "each date is needed: take the product out, or set cross_polarisation to false."
+                f"{self.path}: no {other} beside {stem}; the cross polarisation of each date is "
+                "needed: take the product out, or set cross_polarisation to false."
             )
         return found
 
     def annotation(self, stem: str) -> Swath:
-        """The annotation of one swath and polarisation."""
+        """The annotation of one swath and polarisation of an SLC."""
         name = f"annotation/{stem}.xml"
         return read_annotation(self.read(name), f"{self.path}/{name}")
+
+    def detected(self, stem: str) -> Detected:
+        """The annotation of one polarisation of a GRD."""
+        name = f"annotation/{stem}.xml"
+        return read_detected(self.read(name), f"{self.path}/{name}")
 
     def calibration(self, stem: str) -> Table:
         """Digital numbers per amplitude of beta nought, of one swath and polarisation."""
         name = f"annotation/calibration/calibration-{stem}.xml"
         return read_calibration(self.read(name), f"{self.path}/{name}")
 
-    def noise(self, stem: str) -> Table:
+    def noise(self, stem: str) -> Noise:
         """Power of thermal noise in squared digital numbers."""
         name = f"annotation/calibration/noise-{stem}.xml"
         return read_noise(self.read(name), f"{self.path}/{name}")
@@ -193,3 +207,12 @@ def open_safe(path: str | Path) -> Safe:
     names = frozenset(m.removeprefix(tops[0]) for m in members if m.startswith(tops[0]))
     # The braces let GDAL take any file name for the archive.
     return Safe(place, f"/vsizip/{{{place.absolute()}}}/{tops[0]}", tops[0], names)
+
+
+def cross_polarised(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """``rows`` that begin with product and stem, of the cross polarisation of the same products.
+
+    SceneError where a product has none.
+    """
+    crossed = {(path, stem): open_safe(path).crossed(stem) for path, stem, *_ in rows}
+    return [[path, crossed[path, stem], *rest] for path, stem, *rest in rows]

@@ -1,0 +1,302 @@
+"""What is looked at in every scene before it is used, whether its products are SLC or GRD."""
+
+from __future__ import annotations
+
+import logging
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+
+from rockglacier.errors import SceneError
+from rockglacier.readers.stack import FlawedPair, Rejected
+from rockglacier.sentinel1.orbit import Orbit
+from rockglacier.sentinel1.safe import MANIFEST, Safe, open_pixels, open_safe
+
+logger = logging.getLogger(__name__)
+
+ORBIT_SUFFIX = ".EOF"
+SOURCES = {"SLC": "scenes", "GRD": "grd"}  # of a track, by the type of its products
+POLARISATIONS = ("VV", "VH", "HH", "HV")
+PROBED_LINES = 5  # of each burst or image, read to tell pixels from zeros
+EMPTY_RATIO = 200.0  # real pixels hardly compress; zeros do, beyond this
+MARGIN = np.timedelta64(3, "s")  # before the first line and after the last, for the orbit
+
+Bounds = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What one product holds of a polarisation: a swath of an SLC, the image of a GRD."""
+
+    safe: Safe
+    stem: str
+    start: np.datetime64  # of the first line
+    absolute_orbit: int
+    relative_orbit: int
+
+
+AnyPart = TypeVar("AnyPart", bound=Part)
+
+
+def find_scenes(path: str | Path) -> list[Path]:
+    """Products below ``path``: zips, and folders that hold a manifest; or ``path`` itself."""
+    place = Path(path)
+    if place.is_file() or (place / MANIFEST).is_file():
+        return [place]
+    folders = {manifest.parent for manifest in place.rglob(MANIFEST)}
+    zips = {file for file in place.rglob("*.zip") if not folders & set(file.parents)}
+    return sorted(folders | zips)
+
+
+def orbit_files(folder: str | Path, scenes: str | Path) -> list[Path]:
+    """Orbit files below ``folder``, or where none is given among the products below ``scenes``."""
+    return sorted(Path(str(folder or scenes)).rglob(f"*{ORBIT_SUFFIX}"))
+
+
+def flaw(date: object, path: object, reason: str, **parts: str) -> Rejected:
+    """The rejection of ``date`` as a whole, or of a product alone where it is empty."""
+    day = pd.Timestamp(str(date)).strftime("%Y%m%d") if date else ""
+    return Rejected(day, FlawedPair(str(path), reason, **parts))
+
+
+def open_parts(
+    paths: Iterable[str | Path],
+    product: str,
+    polarisation: str,
+    read: Callable[[Safe, str], AnyPart],
+    *,
+    threads: int,
+) -> tuple[list[AnyPart], list[Rejected]]:
+    """What ``read`` makes of each stem of the products ``paths``, and what is wrong with others.
+
+    ``product``: the type that is needed, SLC or GRD.
+    """
+
+    def opened(path: str | Path) -> list[AnyPart] | Rejected:
+        try:
+            safe = open_safe(path)
+            if safe.product_type != product:
+                return _other_product(path, safe.product_type, product)
+            stems = safe.swaths(polarisation)
+            if not stems:
+                return flaw(
+                    "", path, "polarisation missing",
+                    found=f"no annotation of {polarisation}",
+                    needed=f"an IW {product} with {polarisation}",
+                    remedy="download the product with it, or set polarisation",
+                )  # fmt: skip
+            for stem in stems:  # read here, so that one that lacks them costs its own date only
+                safe.calibration(stem), safe.noise(stem)
+            return [read(safe, stem) for stem in stems]
+        except SceneError as error:
+            return flaw(
+                "", path, "unreadable product", found=str(error),
+                needed="a whole SAFE product", remedy="download it again",
+            )  # fmt: skip
+
+    parts: list[AnyPart] = []
+    rejected = []
+    with ThreadPoolExecutor(threads) as pool:
+        for found in pool.map(opened, paths):
+            if isinstance(found, Rejected):
+                rejected.append(found)
+            else:
+                parts += found
+    return parts, rejected
+
+
+def _other_product(path: object, found: str, needed: str) -> Rejected:
+    own = SOURCES.get(found)
+    remedy = f"give it a track of its own with source: {own}" if own else "take it out"
+    return flaw(
+        "", path, "other product", found=f"a product of type {found}",
+        needed=f"IW {needed}, as source: {SOURCES[needed]} reads", remedy=remedy,
+    )  # fmt: skip
+
+
+def of_one_orbit(parts: list[AnyPart], rejected: list[Rejected]) -> list[AnyPart]:
+    """Parts of the relative orbit that most dates are of; the others are rejected."""
+    passes = {(p.relative_orbit, p.absolute_orbit) for p in parts}
+    if not passes:
+        return parts
+    most = Counter(relative for relative, _ in sorted(passes)).most_common(1)[0][0]
+    seen = set()
+    for part in parts:
+        if part.relative_orbit != most and part.safe.path not in seen:
+            seen.add(part.safe.path)
+            rejected.append(
+                flaw(
+                    part.start, part.safe.path, "other relative orbit",
+                    found=f"relative orbit {part.relative_orbit}",
+                    needed=f"{most}, as of most dates",
+                    remedy="give scenes of another orbit a track of their own",
+                )
+            )  # fmt: skip
+    return [part for part in parts if part.relative_orbit == most]
+
+
+def by_date(
+    parts: list[AnyPart], period: Sequence[object] | None
+) -> dict[pd.Timestamp, list[AnyPart]]:
+    """Parts by the day on which their pass began: slices across midnight are of one date."""
+    first: dict[tuple[str, int], np.datetime64] = {}
+    for part in parts:
+        key = part.safe.mission, part.absolute_orbit
+        first[key] = min(first.get(key, part.start), part.start)
+    dates: dict[pd.Timestamp, list[AnyPart]] = {}
+    for part in parts:
+        day = pd.Timestamp(first[part.safe.mission, part.absolute_orbit]).normalize()
+        begins, ends = (pd.Timestamp(str(p)) if p else None for p in (period or (None, None)))
+        if (begins is None or day >= begins) and (ends is None or day <= ends):
+            dates.setdefault(day, []).append(part)
+    return dict(sorted(dates.items()))
+
+
+def twice(path: str, what: str, date: pd.Timestamp, other: str) -> Rejected:
+    """The rejection of the product ``path``, whose ``what`` the product ``other`` holds too."""
+    return flaw(
+        "", path, "duplicate date",
+        found=f"{what} of {date:%Y-%m-%d}, which {other} holds too",
+        needed=f"each {what.split()[0]} once a date",
+        remedy="remove one of the two products",
+    )  # fmt: skip
+
+
+def without(table: pd.DataFrame, rejected: list[Rejected]) -> pd.DataFrame:
+    """``table`` without the dates that were rejected as a whole."""
+    days = {one.pair for one in rejected if one.pair}
+    kept: pd.DataFrame = table[~table.date.dt.strftime("%Y%m%d").isin(days)]
+    return kept
+
+
+def flaws_of_dates(
+    table: pd.DataFrame,
+    area: Sequence[float] | None,
+    dem: Bounds | None,
+    look: Callable[[str, str, pd.DataFrame], str],
+    *,
+    threads: int,
+) -> list[Rejected]:
+    """Dates whose ground lies beyond the DEM, or whose pixels are not there.
+
+    ``look`` tells, of a product, a stem and their rows, what :func:`probe` found.
+    """
+
+    def flawed(day: pd.DataFrame) -> Rejected | None:
+        beyond = _flaw_of_ground(day, area, dem) if dem is not None else None
+        return beyond or _flaw_of_pixels(day, look)
+
+    with ThreadPoolExecutor(threads) as pool:
+        found = pool.map(flawed, [day for _, day in table.groupby("date")])
+        return [one for one in found if one]
+
+
+def _flaw_of_ground(
+    day: pd.DataFrame, area: Sequence[float] | None, dem: Bounds
+) -> Rejected | None:
+    """What part of one date (within ``area``) lies beyond the DEM; None where nothing does."""
+    west, south, east, north = day.west.min(), day.south.min(), day.east.max(), day.north.max()
+    if area is not None:
+        west, south = max(west, area[0]), max(south, area[1])
+        east, north = min(east, area[2]), min(north, area[3])
+    wide = max(0.0, min(east, dem[2]) - max(west, dem[0]))
+    high = max(0.0, min(north, dem[3]) - max(south, dem[1]))
+    whole = (east - west) * (north - south)
+    if whole <= 0.0 or wide * high >= 0.999 * whole:
+        return None
+    return flaw(
+        day.date.iloc[0], day.path.iloc[0], "DEM too small",
+        found=f"heights for {100.0 * wide * high / whole:.0f} % of {west:.3f} to {east:.3f} "
+        f"degrees east, {south:.3f} to {north:.3f} degrees north",
+        needed="heights under all scenes, or under all of the area",
+        remedy="give a larger DEM, or an area within it",
+    )  # fmt: skip
+
+
+def _flaw_of_pixels(
+    day: pd.DataFrame, look: Callable[[str, str, pd.DataFrame], str]
+) -> Rejected | None:
+    """What is wrong with the pixels of one date."""
+    for key, rows in day.groupby(["path", "stem"]):
+        path, stem = map(str, key)
+        try:
+            found = look(path, stem, rows)
+        except SceneError as error:
+            found = str(error)
+        if found:
+            return flaw(
+                day.date.iloc[0], path, "pixels missing", found=found,
+                needed="the measurement that the annotation describes",
+                remedy="download the product again",
+            )  # fmt: skip
+    return None
+
+
+def probe(
+    safe: Safe, stem: str, shape: tuple[int, int], pixel_bytes: int, pieces: Mapping[str, slice]
+) -> str:
+    """What is wrong with the pixels of the named ``pieces`` (lines); empty where nothing is.
+
+    Lines of each are read. Of a zip, whose pixels would have to be unpacked up to there, the
+    directory's sizes are compared, and pixels are read only where they compress like zeros.
+    """
+    from rasterio.errors import RasterioError
+    from rasterio.windows import Window
+
+    place = safe.measurement(stem)
+    if safe.path.is_file():
+        with zipfile.ZipFile(safe.path) as archive:
+            member = archive.getinfo(safe.prefix + place.partition(safe.place)[2])
+        if member.file_size < pixel_bytes * shape[0] * shape[1]:
+            return f"{member.file_size} bytes of {member.filename}, too few for {shape} pixels"
+        if member.file_size < EMPTY_RATIO * member.compress_size:
+            return ""
+    try:
+        with open_pixels(place) as source:
+            if (source.height, source.width) != shape:
+                return f"{(source.height, source.width)} pixels in {place}, not {shape}"
+            for name, lines in pieces.items():
+                seen = False
+                for line in np.linspace(lines.start, lines.stop - 1, PROBED_LINES).astype(int):
+                    window = Window(0, int(line), shape[1], 1)
+                    seen |= bool(np.any(source.read(1, window=window)))
+                if not seen:
+                    return f"only zeros in {name} of {place}"
+    except RasterioError as error:
+        return f"{place} cannot be read ({error})"
+    return ""
+
+
+def with_orbits(
+    table: pd.DataFrame, orbit_on: Callable[[pd.DataFrame], Orbit], rejected: list[Rejected]
+) -> tuple[pd.DataFrame, dict[pd.Timestamp, Orbit]]:
+    """``table`` with kind and file of each date's orbit, and the orbits, ``orbit_on`` its rows."""
+    out, orbits = table.copy(), {}
+    for date, day in table.groupby("date"):
+        try:
+            orbit = orbit_on(day)
+        except SceneError as error:
+            rejected.append(
+                flaw(
+                    date, day.path.iloc[0], "orbit unknown", found=str(error),
+                    needed="state vectors around the scene",
+                    remedy="put the orbit file of that day into the folder of orbits",
+                )
+            )  # fmt: skip
+            continue
+        orbits[pd.Timestamp(str(date))] = orbit
+        out.loc[day.index, "orbit_kind"] = orbit.kind
+        out.loc[day.index, "orbit_file"] = orbit.path
+    return out, orbits
+
+
+def listed(rejected: list[Rejected]) -> str:
+    """The first of what was left out, for the message of a track that is left empty."""
+    return "".join(f"\n  left out: {one.flaw}" for one in rejected[:5])
