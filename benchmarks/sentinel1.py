@@ -30,6 +30,9 @@ BARS = {
     "pair": "test_simulation_acquisitions.py::test_a_pair_shows_the_motion_and_nothing_else",
     "baseline-simulated": "test_simulation_acquisitions.py::test_the_baseline_is_the_one_put_in",
     "backscatter": "test_simulation_acquisitions.py::test_backscatter_is_the_one_put_in",
+    "backscatter-grd": "test_sentinel1_detected.py::"
+    "test_backscatter_of_detected_images_is_the_one_put_in",
+    "reflectors-grd": "test_sentinel1_ground_range.py::test_reflectors_lie_where_they_stand",
     "interpolation": "test_sentinel1_geocoding.py::test_band_limited_noise_is_interpolated",
     "deramp": "test_sentinel1_geometry.py::test_the_carrier_of_real_tops_pixels_is_removed",
     "baselines": "test_sentinel1_geometry.py::"

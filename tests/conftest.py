@@ -44,10 +44,12 @@ def grid() -> Grid:
 def ideal_scenes(tmp_path_factory: pytest.TempPathFactory) -> scenes.Simulated:
     """Two dates without noise, loss of coherence or atmosphere, and three corner reflectors."""
     folder = tmp_path_factory.mktemp("ideal")
-    return scenes.simulate(folder, dates=2, ideal=True, reflectors=scenes.REFLECTORS)
+    return scenes.simulate(
+        folder, dates=2, ideal=True, reflectors=scenes.REFLECTORS, ground_range=True
+    )
 
 
 @pytest.fixture(scope="session")
 def noisy_scenes(tmp_path_factory: pytest.TempPathFactory) -> scenes.Simulated:
     """Three dates as they would be recorded."""
-    return scenes.simulate(tmp_path_factory.mktemp("noisy"), dates=3)
+    return scenes.simulate(tmp_path_factory.mktemp("noisy"), dates=3, ground_range=True)

@@ -11,6 +11,8 @@ import xarray as xr
 from rockglacier import simulation
 from rockglacier import simulation_acquisitions as acquisitions
 from rockglacier.grid import Grid
+from rockglacier.sentinel1.detected import Passage, open_passage
+from rockglacier.sentinel1.slices import check_slices
 
 GRID = Grid("EPSG:32632", 651_000.0, 5_190_000.0, 40.0, 40.0, 44, 44)
 REFLECTORS = ((651_400.0, 5_189_600.0), (651_900.0, 5_189_100.0), (652_400.0, 5_188_600.0))
@@ -31,6 +33,11 @@ class Simulated:
     def products(self) -> list[Path]:
         return sorted(self.folder.glob("scenes/*.SAFE"))
 
+    @property
+    def ground_range(self) -> list[Path]:
+        """The same dates as GRD, two slices each."""
+        return sorted(self.folder.glob("ground_range/*.SAFE"))
+
 
 def simulate(folder: Path, **options) -> Simulated:
     ground = acquisitions.wider(GRID)
@@ -40,6 +47,16 @@ def simulate(folder: Path, **options) -> Simulated:
         folder, grid=GRID, height=height.assign_attrs(units="m"), seed=4, threads=2, **options
     )
     return Simulated(folder, truth)
+
+
+def open_passages(scenes: Simulated, products: list[Path] | None = None) -> list[Passage]:
+    """The dates of GRD products, ascending."""
+    used, rejected = check_slices(products or scenes.ground_range, orbit_files=scenes.orbits)
+    assert not rejected
+    rows = ["path", "stem", "orbit_file"]
+    return [
+        open_passage(day[rows].to_numpy().tolist()) for _, day in used.groupby("date", sort=True)
+    ]
 
 
 def copy_product(path: Path, folder: Path) -> None:

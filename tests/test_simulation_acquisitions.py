@@ -9,7 +9,7 @@ from pyproj import Transformer
 from scenes import GRID, REFLECTORS, simulate
 from xarray_sentinel import sentinel1
 
-from rockglacier.sentinel1 import engine, heights
+from rockglacier.sentinel1 import engine, heights, radiometry
 from rockglacier.sentinel1.interferogram import interfere, multilook
 from rockglacier.sentinel1.orbit import choose_orbit, read_orbit_file
 from rockglacier.sentinel1.safe import open_safe
@@ -201,19 +201,26 @@ def test_one_seed_makes_one_set_of_products_and_more_dates_leave_the_others(nois
         assert tiffs[0] == tiffs[1]
 
 
-def test_backscatter_is_the_one_put_in(noisy_scenes, record_property):
-    """Its level after flattening, noise and calibration, over slopes of up to 30 degrees."""
-    date = acquisitions_of(noisy_scenes)[0]
+def backscatter_of(scenes):
+    """Gamma nought of the first date, from layout to flattening."""
+    date = acquisitions_of(scenes)[0]
     fine = GRID.subdivided(*LOOKS)
-    height = heights.ellipsoidal(noisy_scenes.folder, fine, datum="ellipsoid").values
+    height = heights.ellipsoidal(scenes.folder, fine, datum="ellipsoid").values
     layout = engine.lay_out(date, fine, height, threads=2).to_dataset()
-    layout["flattening"] = engine.flattening(date, fine, height)
+    layout["flattening"] = radiometry.flattening(date.orbit, fine, height)
     image = np.empty(fine.shape, np.complex64)
     engine.geocode(date, fine, height, layout["burst"].values, image, threads=2)
-    coarse = heights.ellipsoidal(noisy_scenes.folder, GRID, datum="ellipsoid").values
+    coarse = heights.ellipsoidal(scenes.folder, GRID, datum="ellipsoid").values
     slc = engine.as_dataset(image, fine, date)["slc"]
     seen = np.ones(GRID.shape, bool)
-    gamma = engine.gamma_nought(slc, date, GRID, layout, coarse, LOOKS, seen=seen)
+    return engine.gamma_nought(slc, date, GRID, layout, coarse, LOOKS, seen=seen)
+
+
+def test_backscatter_is_the_one_put_in(noisy_scenes, record_property):
+    """Its level after flattening, noise and calibration, over slopes of up to 30 degrees."""
+    gamma = backscatter_of(noisy_scenes)
+    date = acquisitions_of(noisy_scenes)[0]
+    coarse = heights.ellipsoidal(noisy_scenes.folder, GRID, datum="ellipsoid").values
     truth = noisy_scenes.truth.gamma_nought[0].values
     edge = 4  # beyond the fine grid, ground that shares its cells is not known
     inner = (slice(edge, -edge), slice(edge, -edge))

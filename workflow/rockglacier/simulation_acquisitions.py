@@ -22,7 +22,15 @@ from rockglacier.conventions import DATE, MAP, YEAR_DAYS, describe
 from rockglacier.errors import ConfigurationError
 from rockglacier.grid import Grid
 from rockglacier.simulation import DELAY, NOISE, TONGUES, smooth_field, stream, turbulence
-from rockglacier.simulation_safe import Burst, Flight, SwathImage, write_orbit, write_product
+from rockglacier.simulation_ground_range import detected
+from rockglacier.simulation_safe import (
+    Burst,
+    Flight,
+    SwathImage,
+    write_ground_range,
+    write_orbit,
+    write_product,
+)
 from rockglacier.simulation_scenes import (
     AZIMUTH_BAND,
     GRAVITY_M3_S2,
@@ -34,6 +42,7 @@ from rockglacier.simulation_scenes import (
     Beam,
     Pass,
     expose,
+    height_of,
     passing,
 )
 
@@ -99,13 +108,15 @@ def simulate_scenes(
     seed: int = 0,
     ideal: bool = False,
     reflectors: Sequence[tuple[float, float]] = (),
+    ground_range: bool = False,
     threads: int = 1,
 ) -> xr.Dataset:
     """Write ``scenes/*.SAFE``, ``orbits/*.EOF`` and ``dem.tif`` into ``folder``; return the truth.
 
     ``height`` (y, x; m above the ellipsoid, without voids) lies on :func:`wider` of the region's
     ``grid``. ``ideal``: neither noise nor loss of coherence nor atmosphere. ``reflectors``: x and y
-    (of the grid's CRS) of corner reflectors, 40 dB above the ground around.
+    (of the grid's CRS) of corner reflectors, 40 dB above the ground around. ``ground_range``: the
+    same scenes are written as GRD too, ``ground_range/*.SAFE``, two slices a date.
 
     The truth lies on ``grid``: ``displacement`` (date, y, x; m, positive toward the satellite, zero
     at the first date), ``delay`` (date, y, x; m, one way along the line of sight), ``velocity``
@@ -172,7 +183,7 @@ def simulate_scenes(
         places = np.concatenate([places, fixed(mirrors[:, 0], mirrors[:, 1], mirror_up)])
 
     _, distance = track.abeam(places[:count])
-    layout = _Layout(track, track.abeam(places[:count])[0], distance, incidence_deg)
+    layout = _Layout(track, track.abeam(places[:count])[0], distance)
     epoch_time = np.timedelta64(17 * 3600 + 5 * 60, "s")
     speckle = _Speckle(count, days, seed, ideal)
 
@@ -192,6 +203,9 @@ def simulate_scenes(
             stream(seed, NOISE, 20_000 + k), 0.0 if ideal else NOISE_DB, fixed_height=target,
         )  # fmt: skip
         write_product(folder / "scenes", flight, images)
+        if ground_range:
+            for number, image in enumerate(detected(images, shifted, target, epoch), start=1):
+                write_ground_range(folder / "ground_range", flight, image, number)
         write_orbit(folder / "orbits", flight)
 
     with ThreadPoolExecutor(threads) as pool:
@@ -203,10 +217,7 @@ def simulate_scenes(
 class _Layout:
     """Where the two swaths and their bursts lie in time and range: the same on every date."""
 
-    def __init__(
-        self, track: Pass, seconds: np.ndarray, distance: np.ndarray, incidence_deg: float
-    ) -> None:
-        self.incidence_deg = incidence_deg
+    def __init__(self, track: Pass, seconds: np.ndarray, distance: np.ndarray) -> None:
         near = 2.0 * (distance.min() - 40.0) / SPEED_OF_LIGHT
         far = 2.0 * (distance.max() + 40.0) / SPEED_OF_LIGHT
         total = int((far - near) * SAMPLING_HZ)
@@ -267,7 +278,7 @@ class _Layout:
         scale = BETA_NOUGHT / np.sqrt(energy * pixel_m2)
         found = []
         for name, steering, fm_rate, centroid, beams in self.swaths:
-            theta = _incidence(beams[0], self.incidence_deg, fixed_height, track)
+            theta = _incidence(beams[0], fixed_height, track)
             # Noise is stated as sigma nought; in digital numbers it is the same at all ranges.
             noise = 0.0
             if noise_db < 0.0:
@@ -291,12 +302,11 @@ class _Layout:
                         slice(EDGE_SAMPLES, beam.samples - EDGE_SAMPLES),
                     )
                 )  # fmt: skip
-            up = float(np.linalg.norm(fixed_height))
             found.append(
                 SwathImage(
                     name, beams[0].range_start_s, SAMPLING_HZ, INTERVAL_S, WAVELENGTH_M, steering,
                     PRF_HZ, fm_rate, centroid, BETA_NOUGHT, theta, noise, tuple(bursts),
-                    _geolocation(track, beams, theta, fixed_height), _height_of(fixed_height, up),
+                    _geolocation(track, beams, theta, fixed_height), height_of(fixed_height),
                 )
             )  # fmt: skip
         return found
@@ -438,24 +448,10 @@ def ground_speed(orbital_m_s: float) -> float:
     return orbital_m_s * 6_371_000.0 / ORBIT_RADIUS_M
 
 
-def _incidence(beam: Beam, middle_deg: float, target: np.ndarray, track: Pass) -> np.ndarray:
+def _incidence(beam: Beam, target: np.ndarray, track: Pass) -> np.ndarray:
     """Incidence angle (degrees) per sample on a sphere through the target."""
-    radius = float(np.linalg.norm(target))
-    orbit = float(np.linalg.norm(track.position(np.zeros(1))[0]))
-    distance = (
-        0.5
-        * SPEED_OF_LIGHT
-        * (beam.range_start_s + np.arange(beam.samples) / beam.range_sampling_hz)
-    )
-    cosine = (orbit**2 - distance**2 - radius**2) / (2.0 * distance * radius)
-    return np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
-
-
-def _height_of(place: np.ndarray, _: float) -> float:
-    from pyproj import Transformer
-
-    back = Transformer.from_crs("EPSG:4978", "EPSG:4979", always_xy=True)
-    return float(back.transform(*place)[2])
+    since = np.arange(beam.samples) / beam.range_sampling_hz
+    return track.incidence_deg(beam.range_start_s + since, target)
 
 
 def _geolocation(
@@ -465,11 +461,6 @@ def _geolocation(
 
     One row for the first line of each burst and one for the very last.
     """
-    from pyproj import Transformer
-
-    back = Transformer.from_crs("EPSG:4978", "EPSG:4979", always_xy=True)
-    height = float(back.transform(*target)[2])
-    a, b = 6378137.0 + height, 6356752.314245 + height
     sample = np.linspace(0, beams[0].samples - 1, GEOLOCATION_POINTS).round()
     starts = [beam.start_s for beam in beams]
     starts.append(starts[-1] + (LINES - 1) * INTERVAL_S)
@@ -477,23 +468,7 @@ def _geolocation(
     for start in starts:
         two_way = beams[0].range_start_s + sample / SAMPLING_HZ
         middle = beams[0].bistatic_middle_s or 0.0
-        when = start - 0.5 * (middle - two_way)
-        place, speed = track.position(when), track.velocity(when)
-        distance = 0.5 * SPEED_OF_LIGHT * two_way
-        point = np.tile(target, (sample.size, 1))
-        for _ in range(15):
-            gap = point - place
-            off = np.stack(
-                [
-                    (gap * speed).sum(axis=1),
-                    (gap**2).sum(axis=1) - distance**2,
-                    (point[:, 0] ** 2 + point[:, 1] ** 2) / a**2 + point[:, 2] ** 2 / b**2 - 1.0,
-                ],
-                axis=1,
-            )
-            turn = np.stack([speed, 2.0 * gap, 2.0 * point / [a**2, a**2, b**2]], axis=1)
-            point = point - np.linalg.solve(turn, off[..., None])[..., 0]
-        longitude, latitude, _ = back.transform(*point.T)
+        longitude, latitude = track.ground_at(start - 0.5 * (middle - two_way), two_way, target)
         rows.append(np.stack([sample, longitude, latitude, theta[sample.astype(int)]], axis=1))
     return np.array(rows)
 

@@ -11,11 +11,18 @@ GMES-GSEG-EOPG-FS-10-0075.
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as Tree
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from rasterio.io import DatasetWriter
 
 SPEED_OF_LIGHT = 299_792_458.0
 NAMESPACES = {
@@ -24,6 +31,7 @@ NAMESPACES = {
     "s1": "http://www.esa.int/safe/sentinel-1.0/sentinel-1",
     "s1sarl1": "http://www.esa.int/safe/sentinel-1.0/sentinel-1/sar/level-1",
 }
+SLC_INTERVAL_S = 2.0555563e-3  # between lines before they were detected
 TABLE_STEP = 40  # samples between entries of calibration and noise tables
 
 
@@ -64,6 +72,47 @@ class SwathImage:
         """Lines and samples of the whole measurement."""
         lines, samples = self.bursts[0].pixels.shape
         return lines * len(self.bursts), samples
+
+
+@dataclass(frozen=True, eq=False)
+class Conversion:
+    """Ground range of slant range and back (m), at an azimuth time."""
+
+    time: np.datetime64
+    origin_m: float  # of slant range
+    ground: np.ndarray  # coefficients of powers of (slant range - origin)
+    slant: np.ndarray  # coefficients of powers of ground range
+
+
+@dataclass(frozen=True, eq=False)
+class GroundRangeImage:
+    """Swaths detected and merged on ground range: one slice."""
+
+    start: np.datetime64  # of the first line
+    azimuth_interval_s: float
+    range_spacing_m: float
+    numbers: np.ndarray  # (line, sample), whole; 0 = no data
+    beta_nought: np.ndarray  # digital numbers per amplitude, per sample
+    noise_power: np.ndarray  # of digital numbers, per sample
+    # Name, first and last sample of each swath, and what of its noise is stated in azimuth.
+    swaths: tuple[tuple[str, int, int, float], ...]
+    conversions: tuple[Conversion, ...]
+    # Line, sample, seconds past the line's time, two-way time, longitude, latitude, incidence.
+    places: np.ndarray
+    height_m: float  # of the geolocation grid
+    range_sampling_hz: float
+    wavelength_m: float
+
+    @property
+    def stop(self) -> np.datetime64:
+        """Time of the last line."""
+        return self.time(self.numbers.shape[0] - 1)
+
+    def time(self, line: int) -> np.datetime64:
+        """Time of a line."""
+        return np.datetime64(
+            self.start + np.timedelta64(round(line * self.azimuth_interval_s * 1e9), "ns")
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +157,40 @@ def write_product(folder: Path, flight: Flight, swaths: list[SwathImage]) -> Pat
             ("s1Level1MeasurementSchema", f"./measurement/{stem}.tiff"),
         ]
     names = [swath.name for swath in swaths]
-    _write(product / "manifest.safe", _manifest(flight, names, min(starts), max(stops), files))
+    manifest = _manifest("SLC", flight, names, min(starts), max(stops), files)
+    _write(product / "manifest.safe", manifest)
+    return product
+
+
+def write_ground_range(folder: Path, flight: Flight, image: GroundRangeImage, number: int) -> Path:
+    """Write slice ``number`` as an IW GRD product of polarisation VV; return its place."""
+    ends = image.start, image.stop
+    take = f"{flight.absolute_orbit + 1000:06X}"
+    stamp = "_".join(_compact(t).upper() for t in ends)
+    name = f"{flight.mission}_IW_GRDH_1SSV_{stamp}_{flight.absolute_orbit:06d}_{take}"
+    product = folder / f"{name}_515{number}.SAFE"
+    stem = "-".join(
+        [flight.mission.lower(), "iw", "grd", "vv", *map(_compact, ends),
+         f"{flight.absolute_orbit:06d}", take.lower(), "001"]
+    )  # fmt: skip
+    files = {
+        f"annotation/{stem}": _ground_range_annotation(flight, image, number),
+        f"annotation/calibration/calibration-{stem}": _ground_range_calibration(flight, image),
+        f"annotation/calibration/noise-{stem}": _ground_range_noise(flight, image),
+    }
+    for place, root in files.items():
+        _write(product / f"{place}.xml", root)
+    pixels = product / "measurement" / f"{stem}.tiff"
+    with _new_pixels(pixels, image.numbers.shape, "uint16") as target:
+        target.write(image.numbers.astype(np.uint16), 1)
+    kinds = ("Product", "Calibration", "Noise")
+    listed = [
+        (f"s1Level1{kind}Schema", f"./{place}.xml")
+        for kind, place in zip(kinds, files, strict=True)
+    ]
+    listed.append(("s1Level1MeasurementSchema", f"./measurement/{stem}.tiff"))
+    names = [swath for swath, *_ in image.swaths]
+    _write(product / "manifest.safe", _manifest("GRD", flight, names, *ends, listed))
     return product
 
 
@@ -178,13 +260,7 @@ def _annotation(flight: Flight, swath: SwathImage, number: int) -> Tree.Element:
         txPulseLength=_real(5.24e-05), txPulseStartFrequency=_real(-2.8e7),
         txPulseRampRate=_real(1.078e12),
     )  # fmt: skip
-    vectors = _sub(general, "orbitList", count=str(len(flight.times)))
-    for time, place, speed in zip(flight.times, flight.position, flight.velocity, strict=True):
-        vector = _sub(vectors, "orbit")
-        _subs(vector, time=_seconds(time), frame="Earth Fixed")
-        for tag, triple in (("position", place), ("velocity", speed)):
-            _subs(_sub(vector, tag), **{a: _real(v) for a, v in zip("xyz", triple, strict=True)})
-    _sub(general, "attitudeList", count="0")
+    _vectors(general, flight)
     estimates = _estimates(first, last)
     rates = _sub(general, "azimuthFmRateList", count=str(len(estimates)))
     for time in estimates:
@@ -222,17 +298,8 @@ def _annotation(flight: Flight, swath: SwathImage, number: int) -> Tree.Element:
         processing, orbitDataFileUsed="true", dcMethod="Data Analysis",
         rangeSpreadingLossCompensationApplied="true", thermalNoiseCorrectionPerformed="false",
     )  # fmt: skip
-    parameters = _sub(_sub(processing, "swathProcParamsList", count="1"), "swathProcParams")
-    _sub(parameters, "swath", swath.name)
-    for tag, bandwidth in (
-        ("rangeProcessing", 0.88 * swath.range_sampling_hz),
-        ("azimuthProcessing", 0.67 / swath.azimuth_interval_s),
-    ):
-        _subs(
-            _sub(parameters, tag), windowType="Kaiser", windowCoefficient=_real(0.75),
-            totalBandwidth=_real(bandwidth), processingBandwidth=_real(bandwidth),
-            lookBandwidth=_real(bandwidth), numberOfLooks="1",
-        )  # fmt: skip
+    listed = _sub(processing, "swathProcParamsList", count="1")
+    _swath_parameters(listed, swath.name, swath.range_sampling_hz, swath.azimuth_interval_s, 1)
     _subs(
         processing, referenceRange=_real(8.0e5), ellipsoidName="WGS84",
         ellipsoidSemiMajorAxis=_real(6378137.0), ellipsoidSemiMinorAxis=_real(6356752.314245),
@@ -299,20 +366,63 @@ def _annotation(flight: Flight, swath: SwathImage, number: int) -> Tree.Element:
     return root
 
 
+def _swath_parameters(
+    listed: Tree.Element, name: str, range_sampling_hz: float, interval_s: float, looks: int
+) -> None:
+    """Bandwidths and range looks of one swath."""
+    parameters = _sub(listed, "swathProcParams")
+    _sub(parameters, "swath", name)
+    for tag, bandwidth, count in (
+        ("rangeProcessing", 0.88 * range_sampling_hz, looks),
+        ("azimuthProcessing", 0.67 / interval_s, 1),
+    ):
+        _subs(
+            _sub(parameters, tag), windowType="Kaiser", windowCoefficient=_real(0.75),
+            totalBandwidth=_real(bandwidth), processingBandwidth=_real(bandwidth),
+            lookBandwidth=_real(bandwidth / count), numberOfLooks=str(count),
+        )  # fmt: skip
+
+
+def _vectors(general: Tree.Element, flight: Flight) -> None:
+    """State vectors, and a list of attitudes that is empty."""
+    vectors = _sub(general, "orbitList", count=str(len(flight.times)))
+    for time, place, speed in zip(flight.times, flight.position, flight.velocity, strict=True):
+        vector = _sub(vectors, "orbit")
+        _subs(vector, time=_seconds(time), frame="Earth Fixed")
+        for tag, triple in (("position", place), ("velocity", speed)):
+            _subs(_sub(vector, tag), **{a: _real(v) for a, v in zip("xyz", triple, strict=True)})
+    _sub(general, "attitudeList", count="0")
+
+
 def _calibration(flight: Flight, swath: SwathImage, number: int) -> Tree.Element:
     root = Tree.Element("calibration")
     _header(root, flight, swath, number)
     _sub(_sub(root, "calibrationInformation"), "absoluteCalibrationConstant", _real(1.0))
-    sample = _table_samples(swath)
-    theta = np.radians(swath.incidence_deg[sample])
-    beta = np.full(sample.size, swath.beta_nought)
+    _calibration_vectors(
+        root,
+        _table_samples(swath.shape[1]),
+        np.full(swath.shape[1], swath.beta_nought),
+        swath.incidence_deg,
+        _table_lines(swath),
+    )
+    return root
+
+
+def _calibration_vectors(
+    root: Tree.Element,
+    sample: np.ndarray,
+    beta_nought: np.ndarray,
+    incidence_deg: np.ndarray,
+    rows: list[tuple[int, np.datetime64]],
+) -> None:
+    """Vectors at the lines and times ``rows``; values are given per sample of the measurement."""
+    beta, theta = beta_nought[sample], np.radians(incidence_deg[sample])
     tables = {
         "sigmaNought": beta / np.sqrt(np.sin(theta)),
         "betaNought": beta,
         "gamma": beta / np.sqrt(np.tan(theta)),
         "dn": beta,
     }
-    rows = _table_lines(swath)
     vectors = _sub(root, "calibrationVectorList", count=str(len(rows)))
     for line, time in rows:
         vector = _sub(vectors, "calibrationVector")
@@ -320,32 +430,172 @@ def _calibration(flight: Flight, swath: SwathImage, number: int) -> Tree.Element
         _sub(vector, "pixel", " ".join(map(str, sample)), count=str(sample.size))
         for tag, values in tables.items():
             _list(vector, tag, values)
-    return root
 
 
 def _noise(flight: Flight, swath: SwathImage, number: int) -> Tree.Element:
     root = Tree.Element("noise")
     _header(root, flight, swath, number)
-    sample = _table_samples(swath)
-    rows = _table_lines(swath)
+    lines, samples = swath.shape
+    power = np.full(samples, swath.noise_power)
+    _noise_range_vectors(root, _table_samples(samples), power, _table_lines(swath))
+    listed = _sub(root, "noiseAzimuthVectorList", count="1")
+    _noise_azimuth_vector(listed, swath.name, lines, (0, samples - 1), 1.0)
+    return root
+
+
+def _noise_range_vectors(
+    root: Tree.Element,
+    sample: np.ndarray,
+    power: np.ndarray,
+    rows: list[tuple[int, np.datetime64]],
+) -> None:
     vectors = _sub(root, "noiseRangeVectorList", count=str(len(rows)))
     for line, time in rows:
         vector = _sub(vectors, "noiseRangeVector")
         _subs(vector, azimuthTime=_seconds(time), line=str(line))
         _sub(vector, "pixel", " ".join(map(str, sample)), count=str(sample.size))
-        _list(vector, "noiseRangeLut", np.full(sample.size, swath.noise_power))
-    lines, samples = swath.shape
-    vector = _sub(_sub(root, "noiseAzimuthVectorList", count="1"), "noiseAzimuthVector")
+        _list(vector, "noiseRangeLut", power[sample])
+
+
+def _noise_azimuth_vector(
+    listed: Tree.Element, swath: str, lines: int, samples: tuple[int, int], factor: float
+) -> None:
+    vector = _sub(listed, "noiseAzimuthVector")
     _subs(
-        vector, swath=swath.name, firstAzimuthLine="0", firstRangeSample="0",
-        lastAzimuthLine=str(lines - 1), lastRangeSample=str(samples - 1),
+        vector, swath=swath, firstAzimuthLine="0", firstRangeSample=str(samples[0]),
+        lastAzimuthLine=str(lines - 1), lastRangeSample=str(samples[1]),
     )  # fmt: skip
     _sub(vector, "line", f"0 {lines - 1}", count="2")
-    _list(vector, "noiseAzimuthLut", np.ones(2))
+    _list(vector, "noiseAzimuthLut", np.full(2, factor))
+
+
+def _ground_range_annotation(flight: Flight, image: GroundRangeImage, number: int) -> Tree.Element:
+    root = Tree.Element("product")
+    _any_header(root, flight, "GRD", "IW", image.start, image.stop, 1)
+    lines, samples = image.numbers.shape
+    general = _sub(root, "generalAnnotation")
+    _subs(
+        _sub(general, "productInformation"),
+        **{"pass": "Ascending" if flight.ascending else "Descending"},
+        timelinessCategory="Fast-24h",
+        platformHeading=_real(flight.heading_deg),
+        projection="Ground Range",
+        rangeSamplingRate=_real(image.range_sampling_hz),
+        radarFrequency=_real(SPEED_OF_LIGHT / image.wavelength_m),
+        azimuthSteeringRate=_real(1.590368784),
+    )
+    _vectors(general, flight)
+    annotation = _sub(root, "imageAnnotation")
+    _subs(
+        _sub(annotation, "imageInformation"),
+        productFirstLineUtcTime=_seconds(image.start),
+        productLastLineUtcTime=_seconds(image.stop),
+        ascendingNodeTime=_seconds(flight.node_time),
+        anchorTime=_seconds(image.start),
+        productComposition="Slice",
+        sliceNumber=str(number),
+        slantRangeTime=_real(2.0 * image.conversions[0].origin_m / SPEED_OF_LIGHT),
+        pixelValue="Detected",
+        outputPixels="16 bit Unsigned Integer",
+        rangePixelSpacing=_real(image.range_spacing_m),
+        azimuthPixelSpacing=_real(image.range_spacing_m),
+        azimuthTimeInterval=_real(image.azimuth_interval_s),
+        azimuthFrequency=_real(1.0 / image.azimuth_interval_s),
+        numberOfSamples=str(samples),
+        numberOfLines=str(lines),
+        zeroDopMinusAcqTime=_real(0.0),
+        incidenceAngleMidSwath=_real(float(np.median(image.places[:, 6]))),
+    )
+    processing = _sub(annotation, "processingInformation")
+    _subs(
+        processing, rangeSpreadingLossCompensationApplied="true", srgrConversionApplied="true",
+        detectionPerformed="true", thermalNoiseCorrectionPerformed="false",
+    )  # fmt: skip
+    listed = _sub(processing, "swathProcParamsList", count=str(len(image.swaths)))
+    for name, *_ in image.swaths:
+        _swath_parameters(listed, name, image.range_sampling_hz, SLC_INTERVAL_S, 5)
+    timing = _sub(root, "swathTiming")
+    _subs(timing, linesPerBurst="0", samplesPerBurst="0")
+    _sub(timing, "burstList", count="0")
+    points = _sub(
+        _sub(root, "geolocationGrid"), "geolocationGridPointList", count=str(len(image.places))
+    )
+    for line, sample, late, two_way, longitude, latitude, incidence in image.places:
+        time = image.time(int(line)) + np.timedelta64(round(late * 1e9), "ns")
+        _subs(
+            _sub(points, "geolocationGridPoint"),
+            azimuthTime=_seconds(time),
+            slantRangeTime=_real(two_way),
+            line=str(int(line)),
+            pixel=str(int(sample)),
+            latitude=_real(latitude),
+            longitude=_real(longitude),
+            height=_real(image.height_m),
+            incidenceAngle=_real(incidence),
+            elevationAngle=_real(incidence - 4.5),
+        )
+    conversions = _sub(
+        _sub(root, "coordinateConversion"),
+        "coordinateConversionList",
+        count=str(len(image.conversions)),
+    )
+    for one in image.conversions:
+        record = _sub(conversions, "coordinateConversion")
+        _subs(
+            record, azimuthTime=_seconds(one.time),
+            slantRangeTime=_real(2.0 * one.origin_m / SPEED_OF_LIGHT), sr0=_real(one.origin_m),
+        )  # fmt: skip
+        _list(record, "srgrCoefficients", one.ground)
+        _sub(record, "gr0", _real(0.0))
+        _list(record, "grsrCoefficients", one.slant)
+    merging = _sub(_sub(root, "swathMerging"), "swathMergeList", count=str(len(image.swaths)))
+    for name, first, last, _ in image.swaths:
+        merge = _sub(merging, "swathMerge")
+        _sub(merge, "swath", name)
+        _subs(
+            _sub(_sub(merge, "swathBoundsList", count="1"), "swathBounds"),
+            azimuthTime=_seconds(image.start), firstAzimuthLine="0", firstRangeSample=str(first),
+            lastAzimuthLine=str(lines - 1), lastRangeSample=str(last),
+        )  # fmt: skip
     return root
 
 
+def _ground_range_calibration(flight: Flight, image: GroundRangeImage) -> Tree.Element:
+    root = Tree.Element("calibration")
+    _any_header(root, flight, "GRD", "IW", image.start, image.stop, 1)
+    _sub(_sub(root, "calibrationInformation"), "absoluteCalibrationConstant", _real(1.0))
+    samples = image.numbers.shape[1]
+    incidence = np.interp(np.arange(samples), *image.places[image.places[:, 0] == 0, 1:7:5].T)
+    _calibration_vectors(
+        root, _table_samples(samples), image.beta_nought, incidence, _image_lines(image)
+    )
+    return root
+
+
+def _ground_range_noise(flight: Flight, image: GroundRangeImage) -> Tree.Element:
+    root = Tree.Element("noise")
+    _any_header(root, flight, "GRD", "IW", image.start, image.stop, 1)
+    lines, samples = image.numbers.shape
+    # The table in range ends and begins anew where swaths meet, and leaves out what azimuth states.
+    power, sample = image.noise_power.copy(), _table_samples(samples)
+    for _, first, last, factor in image.swaths:
+        power[first : last + 1] /= factor
+        sample = np.unique(np.append(sample, [first, last]))
+    _noise_range_vectors(root, sample, power, _image_lines(image))
+    listed = _sub(root, "noiseAzimuthVectorList", count=str(len(image.swaths)))
+    for name, first, last, factor in image.swaths:
+        _noise_azimuth_vector(listed, name, lines, (first, last), factor)
+    return root
+
+
+def _image_lines(image: GroundRangeImage) -> list[tuple[int, np.datetime64]]:
+    """Lines and times of table rows: the first and the last."""
+    last = image.numbers.shape[0] - 1
+    return [(0, image.start), (last, image.time(last))]
+
+
 def _manifest(
+    product: str,
     flight: Flight,
     swaths: list[str],
     start: np.datetime64,
@@ -360,7 +610,7 @@ def _manifest(
 
     root = Tree.Element(
         name("xfdu", "XFDU"),
-        version="esa/safe/sentinel-1.0/sentinel-1/sar/level-1/slc/standard/iwdp",
+        version=f"esa/safe/sentinel-1.0/sentinel-1/sar/level-1/{product.lower()}/standard/iwdp",
     )
     section = _sub(root, "metadataSection")
 
@@ -369,7 +619,7 @@ def _manifest(
         return _sub(_sub(owner, "metadataWrap", mimeType="text/xml"), "xmlData")
 
     processing = _sub(
-        metadata("processing"), name("safe", "processing"), name="SLC Post Processing",
+        metadata("processing"), name("safe", "processing"), name=f"{product} Post Processing",
         start=_seconds(start), stop=_seconds(stop),
     )  # fmt: skip
     facility = _sub(
@@ -406,7 +656,7 @@ def _manifest(
         ("missionDataTakeID", str(flight.absolute_orbit + 1000)),
         ("transmitterReceiverPolarisation", "VV"),
         ("productClass", "S"),
-        ("productType", "SLC"),
+        ("productType", product),
     ):
         _sub(general, name("s1sarl1", tag), text)
     period = _sub(metadata("acquisitionPeriod"), name("safe", "acquisitionPeriod"))
@@ -423,38 +673,57 @@ def _manifest(
 
 def _measure(path: Path, swath: SwathImage) -> None:
     """Pixels as complex integers, zero outside what is valid."""
-    import warnings
+    import rasterio
 
+    samples, each = swath.shape[1], swath.bursts[0].pixels.shape[0]
+    with _new_pixels(path, swath.shape, "complex_int16") as target:
+        for k, burst in enumerate(swath.bursts):
+            kept = np.zeros(burst.pixels.shape, np.complex64)
+            valid = burst.valid_lines, burst.valid_samples
+            kept[valid] = burst.pixels[valid]
+            whole = np.round(kept.real) + 1j * np.round(kept.imag)
+            window = rasterio.windows.Window(0, k * each, samples, each)
+            target.write(whole.astype(np.complex64), 1, window=window)
+
+
+@contextmanager
+def _new_pixels(path: Path, shape: tuple[int, ...], dtype: str) -> Iterator[DatasetWriter]:
+    """A measurement to write, which lies on no map."""
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
 
-    lines, samples = swath.shape
     path.parent.mkdir(parents=True, exist_ok=True)
-    each = swath.bursts[0].pixels.shape[0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with rasterio.open(
-            path, "w", driver="GTiff", dtype="complex_int16", count=1, height=lines, width=samples
+            path, "w", driver="GTiff", dtype=dtype, count=1, height=shape[0], width=shape[1]
         ) as target:
-            for k, burst in enumerate(swath.bursts):
-                kept = np.zeros(burst.pixels.shape, np.complex64)
-                valid = burst.valid_lines, burst.valid_samples
-                kept[valid] = burst.pixels[valid]
-                whole = np.round(kept.real) + 1j * np.round(kept.imag)
-                window = rasterio.windows.Window(0, k * each, samples, each)
-                target.write(whole.astype(np.complex64), 1, window=window)
+            yield target
 
 
 def _header(root: Tree.Element, flight: Flight, swath: SwathImage, number: int) -> None:
+    ends = swath.bursts[0].start, _last_line(swath)
+    _any_header(root, flight, "SLC", swath.name, *ends, number)
+
+
+def _any_header(
+    root: Tree.Element,
+    flight: Flight,
+    product: str,
+    swath: str,
+    start: np.datetime64,
+    stop: np.datetime64,
+    number: int,
+) -> None:
     _subs(
         _sub(root, "adsHeader"),
         missionId=flight.mission,
-        productType="SLC",
+        productType=product,
         polarisation="VV",
         mode="IW",
-        swath=swath.name,
-        startTime=_seconds(swath.bursts[0].start),
-        stopTime=_seconds(_last_line(swath)),
+        swath=swath,
+        startTime=_seconds(start),
+        stopTime=_seconds(stop),
         absoluteOrbitNumber=str(flight.absolute_orbit),
         missionDataTakeId=str(flight.absolute_orbit + 1000),
         imageNumber=f"{number:03d}",
@@ -473,8 +742,7 @@ def _estimates(first: np.datetime64, last: np.datetime64) -> list[np.datetime64]
     return [np.datetime64(middle + np.timedelta64(k, "s")) for k in (-2, -1, 0, 1, 2)]
 
 
-def _table_samples(swath: SwathImage) -> np.ndarray:
-    samples = swath.shape[1]
+def _table_samples(samples: int) -> np.ndarray:
     return np.unique(np.append(np.arange(0, samples, TABLE_STEP), samples - 1))
 
 

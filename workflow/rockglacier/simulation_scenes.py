@@ -75,12 +75,58 @@ class Pass:
             seconds = seconds + (gap * speed).sum(axis=-1) / (speed**2).sum(axis=-1)
         return seconds, np.linalg.norm(ground - self.position(seconds), axis=-1)
 
+    def ground_at(
+        self, seconds: np.ndarray, two_way_s: np.ndarray, target: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Longitude and latitude (degrees) of what is abeam at ``seconds``, so far away.
+
+        On the ellipsoid that is raised to the height of ``target`` (3,), to whose side it lies.
+        """
+        from pyproj import Transformer
+
+        back = Transformer.from_crs("EPSG:4978", "EPSG:4979", always_xy=True)
+        height = height_of(target)
+        a, b = 6378137.0 + height, 6356752.314245 + height
+        place, speed = self.position(seconds), self.velocity(seconds)
+        distance = 0.5 * SPEED_OF_LIGHT * two_way_s
+        point = np.tile(target, (np.size(two_way_s), 1))
+        for _ in range(15):
+            gap = point - place
+            off = np.stack(
+                [
+                    (gap * speed).sum(axis=1),
+                    (gap**2).sum(axis=1) - distance**2,
+                    (point[:, 0] ** 2 + point[:, 1] ** 2) / a**2 + point[:, 2] ** 2 / b**2 - 1.0,
+                ],
+                axis=1,
+            )
+            turn = np.stack([speed, 2.0 * gap, 2.0 * point / [a**2, a**2, b**2]], axis=1)
+            point = point - np.linalg.solve(turn, off[..., None])[..., 0]
+        longitude, latitude, _ = back.transform(*point.T)
+        return longitude, latitude
+
+    def incidence_deg(self, two_way_s: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """Incidence angle (degrees) so far away, on a sphere through ``target`` (3,)."""
+        radius = float(np.linalg.norm(target))
+        orbit = float(np.linalg.norm(self.position(np.zeros(1))))
+        distance = 0.5 * SPEED_OF_LIGHT * two_way_s
+        cosine = (orbit**2 - distance**2 - radius**2) / (2.0 * distance * radius)
+        return np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
+
     def beside(self, target: np.ndarray, perpendicular_m: float) -> Pass:
         """The same pass shifted across its line of sight to ``target`` (3,)."""
         place, speed = (a[0] for a in (self.position(np.zeros(1)), self.velocity(np.zeros(1))))
         across = np.cross(target - place, speed)
         across /= np.linalg.norm(across)
         return replace(self, offset_m=self.offset_m + perpendicular_m * across)
+
+
+def height_of(place: np.ndarray) -> float:
+    """Height (m) of ``place`` (3,; Earth-fixed m) above the ellipsoid."""
+    from pyproj import Transformer
+
+    back = Transformer.from_crs("EPSG:4978", "EPSG:4979", always_xy=True)
+    return float(back.transform(*place)[2])
 
 
 def passing(target: np.ndarray, incidence_deg: float, *, ascending: bool) -> Pass:
