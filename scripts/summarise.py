@@ -24,7 +24,9 @@ if __name__ == "__main__":
     grid = Grid.load(snakemake.input.grid)
     velocities = {track_of(path): io.read_raster(path) for path in snakemake.input.tracks}
     networks = {track_of(path): document(path) for path in snakemake.input.networks}
-    tracks = {name: summary.velocity_figures(v) for name, v in velocities.items()}
+    tracks = {track_of(path): {} for path in snakemake.input.rejected}
+    for name, velocity in velocities.items():
+        tracks[name] |= summary.velocity_figures(velocity)
     for path in snakemake.input.rejected:
         tracks[track_of(path)]["rejected"] = len(pd.read_csv(path))
     for path in snakemake.input.corrections:
@@ -38,14 +40,20 @@ if __name__ == "__main__":
     for path in snakemake.input.truths:
         truth = io.open_dataset(path)
         tracks[track_of(path)] |= summary.against_truth(velocities[track_of(path)], truth)
+    for path in snakemake.input.backscatter:
+        tracks[track_of(path)] |= summary.backscatter_figures(io.open_dataset(path))
+    downslope = {"observed_share": 0.0}  # where no track shows motion
+    products = {"figures": str(Path(snakemake.input.figures[0]).parent)}
+    if velocity := snakemake.input.velocity:
+        downslope = summary.velocity_figures(io.read_raster(velocity))
+        products["velocity"] = ", ".join([velocity, *snakemake.input.tracks])
+    if snakemake.input.backscatter:
+        products["backscatter"] = ", ".join(snakemake.input.backscatter)
     found = {
         "name": snakemake.params.name,
         "tracks": tracks,
-        "downslope": summary.velocity_figures(io.read_raster(snakemake.input.velocity)),
-        "products": {
-            "velocity": ", ".join([snakemake.input.velocity, *snakemake.input.tracks]),
-            "figures": str(Path(snakemake.input.figures[0]).parent),
-        },
+        "downslope": downslope,
+        "products": products,
     }
     with io.atomic(snakemake.output.summary) as partial:
         partial.write_text(json.dumps(found, indent=2) + "\n")

@@ -75,4 +75,4 @@ def test_the_report_reads_as_sentences(grid):
          "products": {"figures": "results/etna/figures"}}
     )  # fmt: skip
     assert "t1: 100% observed, 20 to 20 mm/yr" in text and "ramp removed 75%" in text
-    assert "downslope: 0.0% observed" in text and "figures: results/etna/figures" in text
+    assert "downslope: not observed" in text and "figures: results/etna/figures" in text

@@ -110,7 +110,7 @@ def source_paths(track: Mapping[str, Any]) -> list[Path]:
     """
     if "path" not in track:  # simulated
         return []
-    if track["source"] == "scenes":
+    if track["source"] in ("scenes", "grd"):
         return [Path(track[key]) for key in ("path", "orbits") if track.get(key)]
     path, source = Path(track["path"]), track["source"]
     found = [path]
@@ -217,7 +217,8 @@ def _region(region: Settings, path: Path, defaults: Settings) -> Settings:
 
 def _check_scenes(track: Settings, settings: Settings, where: str, key: str) -> None:
     """What raw scenes need of the region's settings."""
-    needed = {"scenes": ["dem", "dem_datum"], "simulated_scenes": ["area"]}
+    needed = {"scenes": ["dem", "dem_datum"], "grd": ["dem", "dem_datum"]}
+    needed["simulated_scenes"] = ["area"]
     for name in needed.get(track["source"], []):
         if settings[name] is None:
             about = schema("settings")["properties"][name]["description"].rstrip(".")

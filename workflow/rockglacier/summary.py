@@ -64,6 +64,19 @@ def closure_figures(cycles: xr.Dataset, triplets: int) -> dict[str, float]:
     }
 
 
+def backscatter_figures(factors: xr.Dataset) -> dict[str, float]:
+    """Dates of a track's ``factors`` (season, y, x), share of pixels seen, median (dB)."""
+    whole = factors.isel(season=0)
+    count, mean = (whole[name].values for name in ("count", "mean"))
+    figures = {
+        "backscatter_dates": int(count.max()),
+        "backscatter_share": _number((count > 0).mean()),
+    }
+    if np.isfinite(mean).any():
+        figures["backscatter_db_median"] = _number(np.nanmedian(mean))
+    return figures
+
+
 def correction_figures(report: Mapping[str, Any]) -> dict[str, float]:
     """Share of the variance over stable ground that each applied correction removed."""
     return {
@@ -100,10 +113,15 @@ SENTENCE = (
     ("closure_share", "after correction {:.2%}"),
     ("rmse_mm_yr", "{:.1f} mm/yr off the truth"),
     ("coverage_of_95_percent", "which the 95 % interval holds in {:.0%}"),
+    ("backscatter_dates", "backscatter of {} dates"),
+    ("backscatter_share", "seen in {:.0%}"),
+    ("backscatter_db_median", "median {:.1f} dB"),
 )
 
 
 def _sentence(figures: Mapping[str, Any]) -> str:
+    if figures.get("observed_share") == 0.0:
+        return "not observed"
     if figures.get("observed_share", 1.0) < LITTLE:
         # Percentiles of a few odd pixels would be taken for the region's.
         return f"{figures['observed_share']:.1%} observed: too little to sum up"

@@ -13,7 +13,7 @@ rule vary_backscatter:
     benchmark:
         "<results>/{region}/{track}/benchmarks/vary_backscatter.tsv"
     wildcard_constraints:
-        track=only(SCENES),
+        track=only(PRODUCTS),
     conda:
         "../../envs/insar.yaml"
     threads: 4

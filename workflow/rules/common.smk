@@ -10,6 +10,8 @@ from rockglacier.topsstack.misregistration import EARLIER_DATES
 
 INTERFEROGRAMS = ["geotiff", "hyp3", "licsar", "isce2", "mintpy"]
 SCENES = ["scenes", "simulated_scenes"]
+GRD = ["grd"]  # which show no motion
+PRODUCTS = [*SCENES, *GRD]  # of ESA, of which tables say where they lie
 WITHOUT_BACKSCATTER = [*INTERFEROGRAMS, "displacement", "simulated"]
 PROCESSING = ["looks", "polarisation", "bistatic", "goldstein", "unwrapper", "min_coherence"]
 PROCESSING += [
@@ -87,21 +89,17 @@ def source(wildcards):
 
 
 def sources(wildcards):
-    """What the region's tracks are read from, but for raw scenes, whose tables say where they lie."""
+    """What the region's tracks are read from, but for products, whose tables say where they lie."""
     return [
         keys["path"]
         for keys in REGIONS[wildcards.region]["tracks"].values()
-        if keys["source"] not in ("simulated", *SCENES)
+        if keys["source"] not in ("simulated", *PRODUCTS)
     ]
 
 
 def scene_tables(wildcards):
-    """Tables of the region's tracks that are raw scenes."""
-    return [
-        f"{config['results']}/{wildcards.region}/{track}/scenes.csv"
-        for track, keys in REGIONS[wildcards.region]["tracks"].items()
-        if keys["source"] in SCENES
-    ]
+    """Tables of the region's tracks that are products."""
+    return every_track("scenes.csv", but=WITHOUT_BACKSCATTER)(wildcards)
 
 
 def track_folder(wildcards):
@@ -157,6 +155,15 @@ def planned(wildcards):
     return checkpoints.plan_pairs.get(region=wildcards.region, track=wildcards.track).output.planned
 
 
+def usable_scenes(wildcards):
+    """The table of the track's scenes that can be used, once it is known."""
+    if keys_of(wildcards)["source"] in GRD:
+        return checkpoints.check_grd.get(
+            region=wildcards.region, track=wildcards.track
+        ).output.scenes
+    return str(Path(planned(wildcards)).with_name("scenes.csv"))
+
+
 def pairs_to_make(pattern):
     """The products of those pairs, named by ``pattern`` below the track's folder."""
 
@@ -171,7 +178,7 @@ def pairs_to_make(pattern):
 
 def dates_of(wildcards):
     """Dates (YYYYMMDD) that can be used, ascending."""
-    rows = rows_of(Path(planned(wildcards)).parent / "scenes.csv")
+    rows = rows_of(usable_scenes(wildcards))
     return sorted({row["date"].replace("-", "") for row in rows})
 
 
@@ -182,7 +189,7 @@ def backscatter_of_track(wildcards):
 
 def cross_of_track(wildcards):
     """Cross-polarised backscatter of each date whose products all hold it."""
-    rows = rows_of(Path(planned(wildcards)).parent / "scenes.csv")
+    rows = rows_of(usable_scenes(wildcards))
     lacking = {
         row["date"].replace("-", "")
         for row in rows
@@ -204,10 +211,19 @@ def region_cross(wildcards):
     ]
 
 
-def region_backscatter(wildcards):
-    """Backscatter of all tracks through time, where the region has raw scenes."""
-    if scene_tables(wildcards):
-        return f"{config['results']}/{wildcards.region}/backscatter.zarr"
+def rejected_of_tracks(wildcards):
+    """What each track of the region could not use: pairs, or products where it makes no pairs."""
+    return [
+        f"{config['results']}/{wildcards.region}/{track}/{name}.csv"
+        for track, keys in REGIONS[wildcards.region]["tracks"].items()
+        for name in ["rejected_scenes" if keys["source"] in GRD else "rejected"]
+    ]
+
+
+def region_velocity(wildcards):
+    """The region's velocity, where a track shows motion."""
+    if every_track("", but=GRD)(wildcards):
+        return f"{config['results']}/{wildcards.region}/velocity.tif"
     return []
 
 
@@ -230,6 +246,16 @@ def bursts_of_first(wildcards):
 def bursts_of_date(wildcards):
     """Bursts of the job's date."""
     return bursts_on(wildcards, wildcards.date)
+
+
+def slices_of_date(wildcards):
+    """Product, polarisation's name and orbit file of each slice of the job's date."""
+    return bursts_on(wildcards, wildcards.date, ("path", "stem", "orbit_file"))
+
+
+def slices_of_first(wildcards):
+    """Slices of the first date, whose geometry the track follows."""
+    return bursts_on(wildcards, None, ("path", "stem", "orbit_file"))
 
 
 def isce2_folder(wildcards):
@@ -302,11 +328,11 @@ def radar_looks(wildcards):
 
 
 def places(wildcards):
-    """What tells where the region's tracks lie: their keys, or of raw scenes the bounds of bursts."""
+    """What tells where the region's tracks lie: their keys, or of products the bounds of scenes."""
     found = {}
     for track, keys in REGIONS[wildcards.region]["tracks"].items():
         found[track] = keys
-        if keys["source"] in SCENES:
+        if keys["source"] in PRODUCTS:
             rows = rows_of(f"{config['results']}/{wildcards.region}/{track}/scenes.csv")
             first = [row for row in rows if row["date"] == rows[0]["date"]]
             pick = {"west": min, "south": min, "east": max, "north": max}
@@ -327,7 +353,7 @@ def reader_digest(wildcards):
     tracks = REGIONS[wildcards.region]["tracks"]
     names = [wildcards.track] if hasattr(wildcards, "track") else tracks
     found = {tracks[name]["source"] for name in names}
-    found -= set(SCENES)
+    found -= set(PRODUCTS)
     modules = {source: f"readers.{source}" for source in found} | {"simulated": "simulation"}
     return digest("grid", "readers.assemble", *(modules[source] for source in sorted(found)))
 
@@ -341,11 +367,15 @@ def figures_of(wildcards):
     """Every figure of the region."""
     named = {
         "network": ["network", "closure"],
-        "velocity": ["geometry", "velocity", "series", "corrections"],
+        "geometry": ["geometry"],
+        "velocity": ["velocity", "series", "corrections"],
     }
-    found = ["downslope", *(["backscatter"] if scene_tables(wildcards) else [])]
+    found = ["downslope"] if region_velocity(wildcards) else []
+    found += ["backscatter"] if scene_tables(wildcards) else []
     for track, keys in REGIONS[wildcards.region]["tracks"].items():
-        kinds = ["velocity"] if keys["source"] == "displacement" else named
+        kinds = {"displacement": ["geometry", "velocity"], "grd": ["geometry"]}.get(
+            keys["source"], named
+        )
         found += [f"{track}_{figure}" for kind in kinds for figure in named[kind]]
     return [f"{config['results']}/{wildcards.region}/figures/{name}.png" for name in found]
 
@@ -361,7 +391,7 @@ def source_state(wildcards):
     if hasattr(wildcards, "track"):
         names = [wildcards.track]
     else:
-        names = [name for name in tracks if tracks[name]["source"] not in SCENES]
+        names = [name for name in tracks if tracks[name]["source"] not in PRODUCTS]
     paths = tuple(path for name in names for path in source_paths(tracks[name]))
     return state(paths, apart(wildcards.region))
 

@@ -5,8 +5,8 @@ rule project_downslope:
     input:
         grid="<results>/{region}/grid.json",
         terrain="<results>/{region}/terrain.zarr",
-        velocity=every_track("velocity.tif"),
-        sight=every_track("line_of_sight.tif"),
+        velocity=every_track("velocity.tif", but=GRD),
+        sight=every_track("line_of_sight.tif", but=GRD),
     output:
         velocity="<results>/{region}/velocity.tif",
     log:
@@ -32,15 +32,15 @@ rule project_downslope:
 rule summarise:
     input:
         grid="<results>/{region}/grid.json",
-        velocity="<results>/{region}/velocity.tif",
-        tracks=every_track("velocity.tif"),
-        corrections=every_track("corrections.json"),
-        rejected=every_track("rejected.csv"),
-        networks=every_track("network.json", but=["displacement"]),
-        cycles=every_track("cycles.zarr", but=["displacement"]),
-        truths=every_track("truth.zarr", but=["displacement", "scenes", *INTERFEROGRAMS]),
+        velocity=region_velocity,
+        tracks=every_track("velocity.tif", but=GRD),
+        corrections=every_track("corrections.json", but=GRD),
+        rejected=rejected_of_tracks,
+        networks=every_track("network.json", but=["displacement", *GRD]),
+        cycles=every_track("cycles.zarr", but=["displacement", *GRD]),
+        truths=every_track("truth.zarr", but=["displacement", "scenes", *GRD, *INTERFEROGRAMS]),
         figures=figures_of,
-        backscatter=region_backscatter,
+        backscatter=every_track("backscatter.zarr", but=WITHOUT_BACKSCATTER),
         cross=region_cross,
     output:
         summary="<results>/{region}/summary.json",
