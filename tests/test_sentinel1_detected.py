@@ -119,6 +119,18 @@ def test_noise_alone_is_nothing(noisy_scenes, ground, spoilt, record_property):
     assert (left < 0).any()
 
 
+def test_noise_is_not_taken_away_twice(noisy_scenes, ground, gamma, spoilt):
+    """Where the processor did: what is left is more by the noise, gamma nought of -22 dB sigma."""
+    copies, _ = spoilt
+    for copy in copies:
+        path = next((copy / "annotation").glob("*.xml"))
+        tag = "thermalNoiseCorrectionPerformed>"
+        path.write_text(path.read_text().replace(f"{tag}false", f"{tag}true"))
+    more = (ground.gamma(opened(copies, noisy_scenes)) - gamma[0])[INNER]
+    wanted = 10.0**-2.2 / np.cos(np.radians(39.0))
+    assert (more > 0).all() and np.median(more) == pytest.approx(wanted, rel=0.1)
+
+
 def test_a_seam_of_slices_is_closed(noisy_scenes, ground):
     """Each slice alone leaves the other's ground missing; together nothing is."""
     date = open_passages(noisy_scenes)[0]

@@ -66,7 +66,9 @@ class Slice:
         NaN in the border that holds no data.
         """
         at = np.arange(lines.start, lines.stop), np.arange(samples.start, samples.stop)
-        power: np.ndarray = numbers.astype(np.float32) ** 2 - self.noise.over(*at)
+        power: np.ndarray = numbers.astype(np.float32) ** 2
+        if not self.image.denoised:
+            power -= self.noise.over(*at)
         power /= self.beta_nought.over(*at) ** 2
         power[_border(numbers)] = np.nan
         return power

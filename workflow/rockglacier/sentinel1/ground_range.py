@@ -53,6 +53,7 @@ class Detected:
     # Time at which a place is abeam less that of its line, straight over the two-way time: offset
     # (s) and slope. The processor times lines as if all echoes returned from mid-swath.
     lag: tuple[float, float]
+    denoised: bool  # by the processor: thermal noise is taken away already
     range_bandwidth_hz: float  # of all looks together, mean over the swaths
     azimuth_bandwidth_hz: float
     ground: np.ndarray  # (point, 2): longitude and latitude (degrees) of the geolocation grid
@@ -77,13 +78,12 @@ def read_detected(content: bytes, path: str) -> Detected:
 
     document = Annotation(content, path, "GRD")
     image = "imageAnnotation/imageInformation/"
+    processing = "imageAnnotation/processingInformation/"
     start = document.time(image + "productFirstLineUtcTime")
     interval = document.number(image + "azimuthTimeInterval")
     (orbit,) = document.datasets(sentinel1.open_orbit_dataset)
     points = _grid_points(document, start)
-    swaths = document.root.findall(
-        "imageAnnotation/processingInformation/swathProcParamsList/swathProcParams"
-    )
+    swaths = document.root.findall(processing + "swathProcParamsList/swathProcParams")
     if not swaths:
         raise SceneError(f"{path}: no swathProcParams; download the product again.")
     bandwidths = {
@@ -104,6 +104,7 @@ def read_detected(content: bytes, path: str) -> Detected:
         ),
         conversion=_conversion(document),
         lag=_lag(points, interval),
+        denoised=document.text(processing + "thermalNoiseCorrectionPerformed") == "true",
         range_bandwidth_hz=bandwidths["rangeProcessing"],
         azimuth_bandwidth_hz=bandwidths["azimuthProcessing"],
         ground=points[:, 3:],
