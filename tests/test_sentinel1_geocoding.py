@@ -67,8 +67,8 @@ def test_a_corner_reflector_lies_where_it_stands(azores: Path, bistatic: str) ->
     abeam = brentq(ahead, -20.0, 20.0, xtol=1e-12)
     distance = float(np.linalg.norm(target - track.position(abeam)))
     delay = 2.0 * distance / SPEED_OF_LIGHT
-    middle = swath.slant_range_time_s + 0.5 * swath.samples_per_burst / swath.range_sampling_hz
-    stated = abeam + (0.5 * (middle - delay) if bistatic == "mid-swath" else 0.0)
+    offset, slope = swath.lag
+    stated = abeam - (offset + slope * delay if bistatic == "mid-swath" else 0.0)
     line0 = (stated - float(track.seconds(burst.start))) / swath.azimuth_interval_s
     sample0 = (delay - swath.slant_range_time_s) * swath.range_sampling_hz
     corner = int(line0) - 40, int(sample0) - 60

@@ -91,6 +91,31 @@ def test_ground_is_abeam_when_and_where_the_product_says(annotations: list[Path]
         assert np.abs(seconds - track.seconds(times)).max() < 4e-5
 
 
+def test_lines_of_all_swaths_are_timed_from_the_middle_of_iw2(annotations: list[Path]) -> None:
+    swaths = [parsed(path) for path in annotations]
+    whole = [s for s in swaths if "/slc/" in s.path]
+    assert {s.swath for s in whole} == {"IW1", "IW2", "IW3"}
+    middles = [
+        s.slant_range_time_s + 0.5 * s.samples_per_burst / s.range_sampling_hz
+        for s in whole
+        if s.swath == "IW2"
+    ]
+    for swath in whole:
+        offset, slope = swath.lag
+        assert slope == pytest.approx(0.5, abs=1e-3)
+        # Within 5 microseconds, a four-hundredth of a line; its own middle is 180 or more away.
+        assert -offset / slope == pytest.approx(middles[0], abs=5e-6)
+    single = [s for s in swaths if "single_burst" in s.path]
+    assert single and all(s.lag[1] == pytest.approx(0.5, abs=5e-3) for s in single)
+
+
+def test_a_grid_that_tells_no_lag_is_refused(annotations: list[Path]) -> None:
+    path = annotations[0]
+    without = path.read_bytes().replace(b"geolocationGridPoint>", b"point>")
+    with pytest.raises(SceneError, match="0 points of the geolocation grid"):
+        read_annotation(without, str(path))
+
+
 def test_orbit_files_come_before_the_annotation(azores: Path, tmp_path: Path) -> None:
     swath = parsed(next(azores.glob("*.xml")))
     files = list(azores.glob("*.EOF"))

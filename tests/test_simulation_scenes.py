@@ -84,7 +84,7 @@ class Radar:
             "simulated", "S1A", "IW1", "VV", 0.0, scenes.SPEED_OF_LIGHT / WAVELENGTH, SAMPLING,
             self.range_start, INTERVAL, 1.590368784, 1717.0, lines, samples, bursts, orbit,
             at_each_time("data_dc_polynomial", centroid),
-            at_each_time("azimuth_fm_rate_polynomial", fm_rate), True,
+            at_each_time("azimuth_fm_rate_polynomial", fm_rate), (0.0, 0.0),
         )  # fmt: skip
         # k_t and eta_ref as the text of ESA's note defines them, as polynomials over the swath.
         since = np.arange(samples) / SAMPLING

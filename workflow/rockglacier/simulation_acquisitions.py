@@ -124,7 +124,7 @@ def simulate_scenes(
     ``perpendicular_baseline`` (date; m, positive where it is seen from farther above).
 
     Two swaths overlap in range, three bursts each in azimuth. Lines are timed as ESA's processor
-    does, as if all echoes returned from the middle of the swath.
+    does, as if all echoes returned from the middle of IW2.
     """
     from pyproj import Transformer
     from scipy.interpolate import RectBivariateSpline
@@ -224,6 +224,7 @@ class _Layout:
         half = total // 2
         first = half + OVERLAP_SAMPLES // 2, total - half + OVERLAP_SAMPLES // 2
         starts = near, near + (half - OVERLAP_SAMPLES // 2) / SAMPLING_HZ
+        middle = starts[1] + 0.5 * first[1] / SAMPLING_HZ
         span = float(seconds.max() - seconds.min()) / INTERVAL_S
         count = max(
             2, int(np.ceil((span + PERIOD_LINES / 2 - (LINES - PERIOD_LINES)) / PERIOD_LINES))
@@ -247,7 +248,6 @@ class _Layout:
             # Bursts of the swaths take turns.
             begin = lead + index * PERIOD_LINES / 2
             lines = [round(begin + k * PERIOD_LINES) * INTERVAL_S for k in range(count)]
-            middle = starts[index] + 0.5 * samples / SAMPLING_HZ
             beams = [
                 Beam(
                     round(start, 6), LINES, samples, INTERVAL_S, starts[index], SAMPLING_HZ,
@@ -457,7 +457,7 @@ def _incidence(beam: Beam, target: np.ndarray, track: Pass) -> np.ndarray:
 def _geolocation(
     track: Pass, beams: list[Beam], theta: np.ndarray, target: np.ndarray
 ) -> np.ndarray:
-    """Sample, longitude, latitude and incidence of grid points, at the target's height.
+    """Sample, lateness (s), longitude, latitude and incidence of points at the target's height.
 
     One row for the first line of each burst and one for the very last.
     """
@@ -467,9 +467,11 @@ def _geolocation(
     rows = []
     for start in starts:
         two_way = beams[0].range_start_s + sample / SAMPLING_HZ
-        middle = beams[0].bistatic_middle_s or 0.0
-        longitude, latitude = track.ground_at(start - 0.5 * (middle - two_way), two_way, target)
-        rows.append(np.stack([sample, longitude, latitude, theta[sample.astype(int)]], axis=1))
+        middle = beams[0].bistatic_middle_s
+        late = 0.5 * (two_way - (two_way if middle is None else middle))
+        longitude, latitude = track.ground_at(start + late, two_way, target)
+        incidence = theta[sample.astype(int)]
+        rows.append(np.stack([sample, late, longitude, latitude, incidence], axis=1))
     return np.array(rows)
 
 

@@ -61,12 +61,12 @@ def detected(
         noise[first : last + 1] = swath.noise_power / swath.beta_nought**2
     noise *= beta_nought**2
     middle = near + MIDDLE_S
+    of_bursts = swaths[-1].range_start_s + 0.5 * swaths[-1].shape[1] / sampling  # that of IW2
     numbers = np.zeros((seconds.size, samples))
     for line, now in enumerate(seconds):
         power, known = np.zeros(slant.size - 1), np.zeros(slant.size - 1)
         for k, (swath, (values, valid)) in enumerate(zip(swaths, merged, strict=True)):
-            own = swath.range_start_s + 0.5 * swath.shape[1] / sampling
-            row = (now + 0.5 * (own - middle)) / swath.azimuth_interval_s
+            row = (now + 0.5 * (of_bursts - middle)) / swath.azimuth_interval_s
             part = slice(seams[k], seams[k + 1])
             first = part.start - round((swath.range_start_s - near) * sampling)
             columns = slice(first, first + part.stop - part.start)

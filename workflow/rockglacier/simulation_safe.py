@@ -64,7 +64,8 @@ class SwathImage:
     incidence_deg: np.ndarray  # per sample
     noise_power: float  # of digital numbers
     bursts: tuple[Burst, ...]
-    places: np.ndarray  # (line, point, 4): sample, longitude, latitude, incidence of the grid
+    # (line, point, 5): sample, seconds after the line's time, longitude, latitude, incidence
+    places: np.ndarray
     height_m: float  # of the geolocation grid
 
     @property
@@ -350,10 +351,10 @@ def _annotation(flight: Flight, swath: SwathImage, number: int) -> Tree.Element:
         burst = swath.bursts[min(k, len(swath.bursts) - 1)]
         ahead = 0.0 if k < len(swath.bursts) else (lines - 1) * swath.azimuth_interval_s
         time = burst.start + np.timedelta64(round(ahead * 1e9), "ns")
-        for sample, longitude, latitude, incidence in row:
+        for sample, late, longitude, latitude, incidence in row:
             _subs(
                 _sub(points, "geolocationGridPoint"),
-                azimuthTime=_seconds(time),
+                azimuthTime=_seconds(time + np.timedelta64(round(late * 1e9), "ns")),
                 slantRangeTime=_real(swath.range_start_s + sample / swath.range_sampling_hz),
                 line=str(min(k * lines, len(swath.bursts) * lines - 1)),
                 pixel=str(int(sample)),

@@ -168,7 +168,7 @@ class Beam:
     doppler_rate_hz_s: np.ndarray  # k_t, polynomial in s
     centroid_hz: np.ndarray
     reference_s: np.ndarray  # eta_ref
-    # Two-way time of the swath's middle, from where the processor takes all echoes to return when
+    # Two-way time of the middle of IW2, from where the processor takes all echoes to return when
     # it times lines (Gisinger et al. 2021, doi:10.1109/TGRS.2019.2961248); None: exact times.
     bistatic_middle_s: float | None = None
 

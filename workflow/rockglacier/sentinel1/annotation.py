@@ -26,6 +26,7 @@ SPEED_OF_LIGHT = 299_792_458.0  # m/s
 BURST_PERIOD_S = 2.758273
 PREAMBLE_S = 2.299849
 ORBIT_PERIOD_S = 12 * 86400 / 175
+MAX_LAG_S = 1.5e-3  # of a line, by the width of three swaths
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +76,9 @@ class Swath:
     orbit: xr.Dataset  # position, velocity (axis, azimuth_time)
     doppler: xr.Dataset  # t0, data_dc_polynomial, geometry_dc_polynomial
     fm_rate: xr.Dataset  # t0, azimuth_fm_rate_polynomial
-    bistatic_corrected: bool
+    # Time at which ground is abeam less that of its line: offset (s) and slope over the two-way
+    # time. The processor times lines of all swaths as if echoes returned from the middle of IW2.
+    lag: tuple[float, float]
 
     @property
     def wavelength_m(self) -> float:
@@ -168,7 +171,6 @@ def read_annotation(content: bytes, path: str) -> Swath:
     text, number = document.text, document.number
     information = "generalAnnotation/productInformation/"
     image = "imageAnnotation/imageInformation/"
-    processing = "imageAnnotation/processingInformation/"
     timing = document.root.find("swathTiming")
     elements = [] if timing is None else timing.findall("burstList/burst")
     if timing is None or not elements:
@@ -212,8 +214,38 @@ def read_annotation(content: bytes, path: str) -> Swath:
         orbit=orbit,
         doppler=doppler,
         fm_rate=fm_rate,
-        bistatic_corrected=text(processing + "bistaticDelayCorrectionApplied") == "true",
+        lag=_lag(document, bursts),
     )
+
+
+def _lag(document: Annotation, bursts: tuple[Burst, ...]) -> tuple[float, float]:
+    """By the geolocation grid, whose points stand at the first lines of bursts.
+
+    Of a single burst the grid may be that of the whole swath: only rows of its own bursts count.
+    """
+    starts = np.array([burst.start for burst in bursts])
+    late, two_way = [], []
+    for point in document.root.iterfind(".//geolocationGridPoint"):
+        behind = (document.time("azimuthTime", point) - starts).astype(np.float64) * 1e-9
+        nearest = float(behind[np.argmin(np.abs(behind))])
+        if abs(nearest) < MAX_LAG_S:
+            late.append(nearest)
+            two_way.append(document.number("slantRangeTime", point))
+    return fit_lag(np.array(late), np.array(two_way), document)
+
+
+def fit_lag(late: np.ndarray, two_way: np.ndarray, document: Annotation) -> tuple[float, float]:
+    """Offset (s) and slope over the two-way time (s) of how ``late`` (s) the lines are.
+
+    Source: Gisinger et al. (2021), doi:10.1109/TGRS.2019.2961248, section III.
+    """
+    if np.unique(two_way).size < 2:
+        raise SceneError(
+            f"{document.path}: {late.size} points of the geolocation grid at known lines; the "
+            f"annotation of an IW {document.product} is needed: download the product again."
+        )
+    slope, offset = np.polyfit(two_way, late, 1)
+    return float(offset), float(slope)
 
 
 def ground_of_bursts(content: bytes, path: str) -> tuple[tuple[float, float, float, float], ...]:

@@ -64,9 +64,9 @@ def place_in_burst(
 ) -> Place:
     """Where ``ground`` (y, x, 3; m) lies in ``burst``.
 
-    ``bistatic``: ESA's processor times lines as if all echoes returned from the middle of the
-    swath; "mid-swath" undoes that for every range (half the difference of the two-way times),
-    "none" takes the lines' times as they are.
+    ``bistatic``: ESA's processor times lines as if all echoes returned from the middle of swath
+    IW2; "mid-swath" undoes that for every range (half the difference of the two-way times, as the
+    geolocation grid states it), "none" takes the lines' times as they are.
 
     Source: Gisinger et al. (2021), doi:10.1109/TGRS.2019.2961248, section III.
     """
@@ -104,8 +104,8 @@ def _anywhere(
     """Line and sample, within the burst or not."""
     two_way = 2.0 * slant_range / SPEED_OF_LIGHT
     if bistatic == "mid-swath":
-        middle = swath.slant_range_time_s + 0.5 * swath.samples_per_burst / swath.range_sampling_hz
-        seconds = seconds + 0.5 * (middle - two_way)
+        offset, slope = swath.lag
+        seconds = seconds - offset - slope * two_way
     line = (seconds - orbit.seconds(burst.start)) / swath.azimuth_interval_s
     sample = (two_way - swath.slant_range_time_s) * swath.range_sampling_hz
     return line, sample

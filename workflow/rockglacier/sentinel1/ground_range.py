@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 from rockglacier.errors import SceneError
-from rockglacier.sentinel1.annotation import SPEED_OF_LIGHT, Annotation
+from rockglacier.sentinel1.annotation import SPEED_OF_LIGHT, Annotation, fit_lag
 from rockglacier.sentinel1.orbit import Orbit
 
 
@@ -51,7 +51,7 @@ class Detected:
     shape: tuple[int, int]  # lines, samples
     conversion: Conversion
     # Time at which a place is abeam less that of its line, straight over the two-way time: offset
-    # (s) and slope. The processor times lines as if all echoes returned from mid-swath.
+    # (s) and slope, as of annotation.Swath.
     lag: tuple[float, float]
     denoised: bool  # by the processor: thermal noise is taken away already
     range_bandwidth_hz: float  # of all looks together, mean over the swaths
@@ -103,7 +103,7 @@ def read_detected(content: bytes, path: str) -> Detected:
             int(document.number(image + "numberOfSamples")),
         ),
         conversion=_conversion(document),
-        lag=_lag(points, interval),
+        lag=fit_lag(points[:, 1] - points[:, 0] * interval, points[:, 2], document),
         denoised=document.text(processing + "thermalNoiseCorrectionPerformed") == "true",
         range_bandwidth_hz=bandwidths["rangeProcessing"],
         azimuth_bandwidth_hz=bandwidths["azimuthProcessing"],
@@ -147,13 +147,6 @@ def _grid_points(document: Annotation, start: np.datetime64) -> np.ndarray:
             for one in points
         ]
     )
-
-
-def _lag(points: np.ndarray, interval_s: float) -> tuple[float, float]:
-    """Offset and slope over the two-way time, by the geolocation grid's own times."""
-    late = points[:, 1] - points[:, 0] * interval_s
-    slope, offset = np.polyfit(points[:, 2], late, 1)
-    return float(offset), float(slope)
 
 
 def place(
