@@ -13,6 +13,7 @@ TESTS ?= tests
 READY := .venv/.made-from-$(shell git hash-object requirements.lock 2>/dev/null | cut -c1-12)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 MINTPY := .peers/mintpy-1.6.4
+TRACKERS := .peers/openpiv-0.26.1
 
 export PATH := $(BIN):$(PATH)
 export PYTHONNOUSERSITE := 1
@@ -37,13 +38,16 @@ lint: $(READY) ## formatters, linters and types, without the tests
 	snakemake --lint
 	cd workflow && mypy --config-file ../pyproject.toml
 
-bench: bench-inversion bench-sentinel1 ## every benchmark against its peers and the truth
+bench: bench-inversion bench-sentinel1 bench-offsets ## every benchmark against its peers and the truth
 
 bench-inversion: $(READY) $(MINTPY)/.made ## the inversion against MintPy
 	python benchmarks/inversion.py --peer $(MINTPY) $(ARGS)
 
 bench-sentinel1: $(READY) ## raw scenes against the truth: geometry, phase, backscatter, memory, time
 	python benchmarks/sentinel1.py $(ARGS)
+
+bench-offsets: $(READY) $(TRACKERS)/.made ## offset tracking against OpenPIV and OpenCV
+	python benchmarks/offsets.py --peers $(TRACKERS)/bin/python $(ARGS)
 
 verify-isce2: $(READY) ## both engines on the same simulated scenes; needs ISCE2; writes docs/engines.md
 	python benchmarks/engines.py --document docs/engines.md $(ARGS)
@@ -83,4 +87,12 @@ $(MINTPY)/.made:
 		$$(grep -o '^rasterio==[0-9.]*' requirements.lock) 2> >(grep -v "is ignored: it is neither" >&2)
 	@touch $@
 
-.PHONY: help run test test-cluster lint bench bench-inversion bench-sentinel1 verify-isce2 report lock clean
+$(TRACKERS)/.made:
+	@echo "making $(TRACKERS) (the peers, in an environment of their own, once)"
+	@rm -rf $(TRACKERS)
+	@$(PYTHON) -m venv $(TRACKERS)
+	@$(TRACKERS)/bin/python -m pip install --quiet --disable-pip-version-check OpenPIV==0.26.1 \
+		opencv-python-headless==5.0.0.93 2> >(grep -v "is ignored: it is neither" >&2)
+	@touch $@
+
+.PHONY: help run test test-cluster lint bench bench-inversion bench-sentinel1 bench-offsets verify-isce2 report lock clean

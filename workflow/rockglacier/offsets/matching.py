@@ -1,0 +1,464 @@
+"""Where a chip of one image lies in another, to a hundredth of a pixel, and how sure that is.
+
+A search by normalised cross-correlation finds whole pixels. From there the chip is laid over the
+other image, moved and sheared until it fits best (Gauss-Newton, inverse compositional). Nothing in
+this prefers whole pixels: template and gradients are those of the reference, which is never
+interpolated, and the kernel that interpolates the secondary passes the band of the image.
+
+The error of a place follows from the curvature of the misfit and from the scatter of its scores,
+block by block, so that noise may differ from pixel to pixel and be alike in neighbouring ones.
+
+Source
+------
+Baker & Matthews (2004), doi:10.1023/B:VISI.0000011205.11775.fd; Pan, Li & Tong (2013),
+doi:10.1007/s11340-013-9717-6; White (1980), doi:10.2307/1912934.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numba
+import numpy as np
+
+# Columns of what a chip size finds.
+DY, DX, VAR_Y, VAR_X, COV_XY, CORRELATION, PEAK_RATIO, STATE = range(8)
+COLUMNS = 8
+# States of a chip size; the first is well.
+FOUND, NO_DATA, FEATURELESS, OUTSIDE, AT_EDGE, DIVERGED, SPARED = range(7)
+
+PARAMETERS = 6  # dy, dx and their gradients along y and x
+SCORE_BLOCKS = 8  # a side, at most, of pixels whose noise is taken as one
+LEAST_BLOCK = 4  # pixels a side
+FAR = 2  # pixels from the peak from where on another peak is a rival
+MAX_STEPS = 12
+TOLERANCE_PX = 4e-3  # a step shorter than this is the last; the next would be a tenth of it
+LEASH_PX = 1.5  # from the whole-pixel peak: beyond it, the fit went elsewhere
+TAPS = 6  # of the kernel between the pixels of the finer secondary
+LANES = 8  # columns of the kernel: taps, then zeros
+UPSAMPLING = 2  # of the secondary that is interpolated
+MIN_LIKENESS = 0.1  # of the gradients of both chips
+MIN_VALID = 0.7  # share of a chip's pixels
+
+_FAST = {"contract", "reassoc", "nsz"}
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_FAST)
+def peak_of_search(
+    reference: np.ndarray,
+    secondary: np.ndarray,
+    y: int,
+    x: int,
+    side: int,
+    guess_y: int,
+    guess_x: int,
+    radius: int,
+    found: np.ndarray,
+) -> None:
+    """Whole-pixel offset of the chip whose first pixel is (y, x), within ``radius`` of the guess.
+
+    ``found``: filled with dy, dx, the correlation there and that of the best rival.
+    """
+    lags = 2 * radius + 1
+    reach = side + lags - 1
+    top, left = y + guess_y - radius, x + guess_x - radius
+    chip = np.empty((side, side), np.float32)
+    mean = np.float32(0.0)
+    for i in range(side):
+        for j in range(side):
+            mean += reference[y + i, x + j]
+    mean /= side * side
+    energy = np.float32(0.0)
+    for i in range(side):
+        for j in range(side):
+            chip[i, j] = reference[y + i, x + j] - mean
+            energy += chip[i, j] * chip[i, j]
+    total = np.zeros((reach + 1, reach + 1))
+    square = np.zeros((reach + 1, reach + 1))
+    for i in range(reach):
+        row, row_square = 0.0, 0.0
+        for j in range(reach):
+            value = secondary[top + i, left + j]
+            row += value
+            row_square += value * value
+            total[i + 1, j + 1] = total[i, j + 1] + row
+            square[i + 1, j + 1] = square[i, j + 1] + row_square
+    surface = np.empty((lags, lags), np.float32)
+    best, at_y, at_x = np.float32(-2.0), 0, 0
+    for p in range(lags):
+        for q in range(lags):
+            product = np.float32(0.0)
+            for i in range(side):
+                for j in range(side):
+                    product += chip[i, j] * secondary[top + p + i, left + q + j]
+            s = total[p + side, q + side] - total[p, q + side]
+            s += total[p, q] - total[p + side, q]
+            t = square[p + side, q + side] - square[p, q + side]
+            t += square[p, q] - square[p + side, q]
+            spread = (t - s * s / (side * side)) * energy
+            value = np.float32(product / sqrt(spread)) if spread > 1e-9 else np.float32(-1.0)
+            surface[p, q] = value
+            if value > best:
+                best, at_y, at_x = value, p, q
+    rival = np.float32(-1.0)
+    for p in range(lags):
+        for q in range(lags):
+            if abs(p - at_y) > FAR or abs(q - at_x) > FAR:
+                rival = max(rival, surface[p, q])
+    found[0], found[1], found[2], found[3] = at_y - radius, at_x - radius, best, rival
+
+
+@numba.njit(cache=True, nogil=True)
+def _inverse(matrix: np.ndarray, out: np.ndarray) -> bool:
+    """Inverse of a symmetric, positive definite matrix; False where it is none."""
+    size = matrix.shape[0]
+    lower = np.zeros((size, size))
+    for i in range(size):
+        for j in range(i + 1):
+            s = matrix[i, j]
+            for k in range(j):
+                s -= lower[i, k] * lower[j, k]
+            if i == j:
+                if not s > 1e-9 * matrix[i, i] or not matrix[i, i] > 0.0:
+                    return False
+                lower[i, i] = sqrt(s)
+            else:
+                lower[i, j] = s / lower[j, j]
+    for column in range(size):
+        for i in range(size):
+            s = 1.0 if i == column else 0.0
+            for k in range(i):
+                s -= lower[i, k] * out[k, column]
+            out[i, column] = s / lower[i, i]
+        for i in range(size - 1, -1, -1):
+            s = out[i, column]
+            for k in range(i + 1, size):
+                s -= lower[k, i] * out[k, column]
+            out[i, column] = s / lower[i, i]
+    return True
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_FAST)
+def _lay(
+    fine: np.ndarray,
+    kernel: np.ndarray,
+    y: int,
+    x: int,
+    side: int,
+    place: np.ndarray,
+    laid: np.ndarray,
+) -> bool:
+    """Values of the secondary where the chip comes to lie; False where that is outside."""
+    half = 0.5 * (side - 1)
+    phases, lanes = kernel.shape[0] - 1, np.uintp(kernel.shape[1])
+    before = TAPS // 2 - 1
+    rows, columns = fine.shape
+    # Unsigned places in flat arrays: the compiler then works on eight taps at once.
+    values, weights = fine.reshape(-1), kernel.reshape(-1)
+    stride = np.uintp(columns)
+    first = np.empty(side, np.uintp)
+    across = np.empty(side, np.uintp)
+    down = np.empty(side, np.uintp)
+    for i in range(side):
+        v = (i - half) / half
+        for j in range(side):
+            u = (j - half) / half
+            at_y = UPSAMPLING * (y + i + place[0] + place[2] * v + place[3] * u)
+            at_x = UPSAMPLING * (x + j + place[1] + place[4] * v + place[5] * u)
+            if not (at_y >= before and at_x >= before):
+                return False
+            r, c = int(at_y), int(at_x)
+            if r - before + LANES > rows or c - before + LANES > columns:
+                return False
+            across[j] = lanes * np.uintp((at_x - c) * phases + 0.5)
+            down[j] = lanes * np.uintp((at_y - r) * phases + 0.5)
+            first[j] = np.uintp(r - before) * stride + np.uintp(c - before)
+        for j in range(side):
+            value = np.float32(0.0)
+            at = first[j]
+            for a in range(TAPS):
+                row = np.float32(0.0)
+                for b in range(LANES):
+                    row += weights[across[j] + np.uintp(b)] * values[at + np.uintp(b)]
+                value += weights[down[j] + np.uintp(a)] * row
+                at += stride
+            laid[i * side + j] = value
+    return True
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_FAST)
+def fit_chip(
+    reference: np.ndarray,
+    along_y: np.ndarray,
+    along_x: np.ndarray,
+    bend: np.ndarray,
+    weight: np.ndarray,
+    fine: np.ndarray,
+    known: np.ndarray,
+    kernel: np.ndarray,
+    y: int,
+    x: int,
+    side: int,
+    start_y: float,
+    start_x: float,
+    found: np.ndarray,
+) -> None:
+    """Fit the chip whose first pixel is (y, x), from a start (dy, dx) near the peak.
+
+    ``bend``: minus the reference's Laplacian; ``weight``: of its pixels, 0 where unknown; ``fine``:
+    the secondary, UPSAMPLING times finer; ``known``: 1 where the secondary is known; ``kernel``
+    (phase, tap): of the pixels around a place between those of ``fine``. ``found`` (COLUMNS) is
+    filled.
+    """
+    count = side * side
+    half = 0.5 * (side - 1)
+    template = np.empty(count, np.float32)
+    bends = np.empty(count, np.float32)
+    w = np.empty(count, np.float32)
+    slope = np.empty((PARAMETERS, count), np.float32)
+    laid = np.empty(count, np.float32)
+    near_y, near_x = int(np.round(start_y)), int(np.round(start_x))
+    mass, mean = np.float32(0.0), np.float32(0.0)
+    for i in range(side):
+        for j in range(side):
+            k = i * side + j
+            w[k] = weight[y + i, x + j] * known[y + i + near_y, x + j + near_x]
+            template[k] = reference[y + i, x + j]
+            bends[k] = w[k] * bend[y + i, x + j]
+            mass += w[k]
+            mean += w[k] * template[k]
+    found[:] = np.nan
+    found[STATE] = NO_DATA
+    if mass < MIN_VALID * count:
+        return
+    mean /= mass
+    energy, gradients = np.float32(0.0), np.float32(0.0)
+    for k in range(count):
+        template[k] -= mean
+        gradients += bends[k] * template[k]
+        energy += w[k] * template[k] * template[k]
+    for i in range(side):
+        v = np.float32((i - half) / half)
+        for j in range(side):
+            k = i * side + j
+            u = np.float32((j - half) / half)
+            gy, gx = along_y[y + i, x + j], along_x[y + i, x + j]
+            slope[0, k] = gy
+            slope[1, k] = gx
+            slope[2, k] = gy * v
+            slope[3, k] = gy * u
+            slope[4, k] = gx * v
+            slope[5, k] = gx * u
+    for p in range(PARAMETERS):
+        s = np.float32(0.0)
+        for k in range(count):
+            s += w[k] * slope[p, k]
+        s /= mass
+        for k in range(count):
+            slope[p, k] -= s
+    curvature = np.empty((PARAMETERS, PARAMETERS))
+    for p in range(PARAMETERS):
+        for q in range(p + 1):
+            s = np.float32(0.0)
+            for k in range(count):
+                s += w[k] * slope[p, k] * slope[q, k]
+            curvature[p, q] = s
+            curvature[q, p] = s
+    inverse = np.empty((PARAMETERS, PARAMETERS))
+    found[STATE] = FEATURELESS
+    if not energy > 0.0 or not _inverse(curvature, inverse):
+        return
+    place = np.zeros(PARAMETERS)
+    place[0], place[1] = start_y, start_x
+    score = np.empty(PARAMETERS)
+    correlation = 0.0
+    gain, largest = np.float32(0.0), np.inf
+    likeness = 1.0
+    done = False
+    for _ in range(MAX_STEPS):
+        if not _lay(fine, kernel, y, x, side, place, laid):
+            found[STATE] = OUTSIDE
+            return
+        mean = np.float32(0.0)
+        for k in range(count):
+            mean += w[k] * laid[k]
+        mean /= mass
+        own, shared, alike = np.float32(0.0), np.float32(0.0), np.float32(0.0)
+        for k in range(count):
+            laid[k] -= mean
+            own += w[k] * laid[k] * laid[k]
+            shared += w[k] * laid[k] * template[k]
+            alike += bends[k] * laid[k]
+        if not own > 1e-6 * energy:
+            return
+        gain = np.float32(sqrt(energy / own))
+        correlation = float(shared) / sqrt(energy * own)
+        # Of the reference's gradients, noise makes some that the secondary lacks: the misfit is
+        # curved by what they share. By parts, their products are those of values and curvature.
+        likeness = float(gain * alike / gradients) if gradients > 0.0 else 0.0
+        found[STATE] = DIVERGED
+        if not likeness > MIN_LIKENESS:
+            return
+        for p in range(PARAMETERS):
+            s = np.float32(0.0)
+            for k in range(count):
+                s += w[k] * (template[k] - gain * laid[k]) * slope[p, k]
+            score[p] = s / likeness
+        largest = 0.0
+        for p in range(PARAMETERS):
+            step = 0.0
+            for q in range(PARAMETERS):
+                step += inverse[p, q] * score[q]
+            place[p] += step
+            largest = max(largest, abs(step))
+        if abs(place[0] - start_y) > LEASH_PX or abs(place[1] - start_x) > LEASH_PX:
+            return
+        if largest < TOLERANCE_PX:
+            done = True
+            break
+    if not done and largest > 10.0 * TOLERANCE_PX:
+        return
+    # Scores of blocks, carried to the place: their sum of squares is its variance.
+    blocks = 0
+    yy, xx, yx = 0.0, 0.0, 0.0
+    block = max(LEAST_BLOCK, side // SCORE_BLOCKS)
+    for top in range(0, side, block):
+        for left in range(0, side, block):
+            score[:] = 0.0
+            for i in range(top, min(top + block, side)):
+                for j in range(left, min(left + block, side)):
+                    k = i * side + j
+                    e = w[k] * (template[k] - gain * laid[k]) / likeness
+                    for p in range(PARAMETERS):
+                        score[p] += e * slope[p, k]
+            move_y, move_x = 0.0, 0.0
+            for p in range(PARAMETERS):
+                move_y += inverse[0, p] * score[p]
+                move_x += inverse[1, p] * score[p]
+            yy += move_y * move_y
+            xx += move_x * move_x
+            yx += move_y * move_x
+            blocks += 1
+    lost = blocks / max(1.0, blocks - PARAMETERS)
+    found[DY], found[DX] = place[0], place[1]
+    found[VAR_Y], found[VAR_X], found[COV_XY] = lost * yy, lost * xx, lost * yx
+    found[CORRELATION] = correlation
+    found[STATE] = FOUND
+
+
+@numba.njit(cache=True, nogil=True)
+def _fits_in(y: int, x: int, side: int, rows: int, columns: int) -> bool:
+    return y >= 0 and x >= 0 and y + side <= rows and x + side <= columns
+
+
+@numba.njit(cache=True, nogil=True)
+def search_places(
+    reference: np.ndarray,
+    secondary: np.ndarray,
+    places: np.ndarray,
+    guesses: np.ndarray,
+    side: int,
+    radius: int,
+    out: np.ndarray,
+) -> None:
+    """Whole-pixel offset at every place: ``out`` (place, 4) as of :func:`peak_of_search`.
+
+    ``places``, ``guesses`` (place, 2; int): of :func:`match_places`. NaN where the search would
+    leave the image, or the chip has no contrast.
+    """
+    rows, columns = reference.shape
+    for n in range(places.shape[0]):
+        y, x = places[n, 0] - side // 2, places[n, 1] - side // 2
+        top, left = y + guesses[n, 0] - radius, x + guesses[n, 1] - radius
+        out[n] = np.nan
+        if not _fits_in(y, x, side, rows, columns):
+            continue
+        if not _fits_in(top, left, side + 2 * radius, rows, columns):
+            continue
+        peak_of_search(
+            reference, secondary, y, x, side, guesses[n, 0], guesses[n, 1], radius, out[n]
+        )
+        if out[n, 2] > 0.0:
+            out[n, 0] += guesses[n, 0]
+            out[n, 1] += guesses[n, 1]
+        else:
+            out[n] = np.nan
+
+
+@numba.njit(cache=True, nogil=True)
+def match_places(
+    reference: np.ndarray,
+    along_y: np.ndarray,
+    along_x: np.ndarray,
+    bend: np.ndarray,
+    weight: np.ndarray,
+    secondary: np.ndarray,
+    fine: np.ndarray,
+    known: np.ndarray,
+    kernel: np.ndarray,
+    places: np.ndarray,
+    guesses: np.ndarray,
+    sides: np.ndarray,
+    radius: int,
+    min_correlation: float,
+    min_peak_ratio: float,
+    enough_px: float,
+    out: np.ndarray,
+) -> None:
+    """Every chip size at every place: ``out`` (place, size, COLUMNS).
+
+    ``places`` (place, 2; int): row and column of the pixel whose first corner is the chips' centre;
+    ``guesses`` (place, 2; int): whole-pixel offsets that the search starts from; ``sides``: chip
+    sizes, ascending, even. A size starts from what the next smaller one found, if that is reliable
+    by ``min_correlation`` and ``min_peak_ratio``, else from a search of its own; sizes beyond a
+    reliable one whose deviation is at most ``enough_px`` are left as SPARED.
+    """
+    rows, columns = reference.shape
+    peak = np.empty(4)
+    for n in range(places.shape[0]):
+        known_start, enough = False, False
+        start_y, start_x, ratio = 0.0, 0.0, 0.0
+        for s in range(sides.size):
+            side = sides[s]
+            y, x = places[n, 0] - side // 2, places[n, 1] - side // 2
+            found = out[n, s]
+            found[:] = np.nan
+            if enough:
+                found[STATE] = SPARED
+                continue
+            found[STATE] = OUTSIDE
+            if not _fits_in(y, x, side, rows, columns):
+                continue
+            valid = 0.0
+            for i in range(y, y + side):
+                for j in range(x, x + side):
+                    valid += weight[i, j]
+            if valid < MIN_VALID * side * side:
+                found[STATE] = NO_DATA
+                continue
+            if not known_start:
+                top, left = y + guesses[n, 0] - radius, x + guesses[n, 1] - radius
+                if not _fits_in(top, left, side + 2 * radius, rows, columns):
+                    continue
+                peak_of_search(
+                    reference, secondary, y, x, side, guesses[n, 0], guesses[n, 1], radius, peak
+                )
+                if not peak[2] > 0.0:
+                    found[STATE] = FEATURELESS
+                    continue
+                if abs(peak[0]) == radius or abs(peak[1]) == radius:
+                    found[STATE] = AT_EDGE
+                    continue
+                start_y, start_x = peak[0] + guesses[n, 0], peak[1] + guesses[n, 1]
+                ratio = peak[2] / max(peak[3], 1e-3)
+            fit_chip(
+                reference, along_y, along_x, bend, weight, fine, known, kernel, y, x, side,
+                start_y, start_x, found,
+            )  # fmt: skip
+            found[PEAK_RATIO] = ratio
+            if found[STATE] == FOUND:
+                reliable = ratio >= min_peak_ratio and found[CORRELATION] >= min_correlation
+                if reliable:
+                    known_start = True
+                    start_y, start_x = found[DY], found[DX]
+                    enough = max(found[VAR_Y], found[VAR_X]) <= enough_px * enough_px

@@ -1,0 +1,245 @@
+"""Landsat 8 and 9 scenes as USGS delivers them: folders of single-band TIFFs beside their metadata.
+
+Collection 2 (levels 1 and 2), Collection 1 and what came before are told apart by their metadata:
+``*_MTL.txt``, or a STAC item whose assets lie beside it.
+
+Source
+------
+Landsat 8-9 Collection 2 Level 1 Data Format Control Book, LSDS-1822; for Collection 1, LSDS-1656;
+STAC extension landsat 2.0.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from rockglacier.conventions import MAP, X, Y
+from rockglacier.errors import SceneError
+from rockglacier.grid import Grid
+
+PANCHROMATIC = "B8"
+CHUNK = 1024  # pixels a side
+# Bits of the quality band that tell a pixel does not show the ground.
+# ASSUME: dilated cloud counts as cloud; cirrus, through which one sees, does not.
+UNSEEN_BITS = {2: (0, 1, 3, 4), 1: (0, 4)}  # by collection; LSDS-1822 table 3-2, LSDS-1656
+SHADOW_CONFIDENT = 3 << 7  # two bits of Collection 1, both set
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One Landsat scene: what its metadata say, and where its bands lie."""
+
+    path: Path  # of the metadata
+    name: str
+    satellite: str  # LANDSAT_8, LANDSAT_9
+    orbit: str  # WRS-2 path and row, as 063018
+    time: np.datetime64  # of the scene's middle, UTC
+    sun_azimuth_deg: float
+    sun_elevation_deg: float
+    collection: int  # 0: before there were collections
+    bands: Mapping[str, Path]
+    quality: Path | None
+
+
+def find_scenes(folder: str | Path) -> list[Path]:
+    """Metadata of the scenes in or below ``folder``: MTL files, or STAC items where none is."""
+    place = Path(folder)
+    found = {path.parent: path for path in sorted(place.rglob("*_MTL.txt"))}
+    texts = set(place.rglob("*_MTL.txt"))
+    items = [p for p in sorted(place.rglob("*.json")) if p.parent not in found and _is_item(p)]
+    return sorted(texts) + items
+
+
+def _is_item(path: Path) -> bool:
+    try:
+        return bool(json.loads(path.read_text()).get("stac_version"))
+    except (ValueError, AttributeError):
+        return False
+
+
+def read_scene(path: str | Path) -> Scene:
+    """Read the metadata at ``path`` (of :func:`find_scenes`).
+
+    Raises
+    ------
+    SceneError
+        They are no metadata of a Landsat 8 or 9 scene, or lack what is needed.
+    """
+    place = Path(path)
+    return _from_item(place) if place.suffix == ".json" else _from_mtl(place)
+
+
+def _from_mtl(path: Path) -> Scene:
+    stated: dict[str, str] = {}
+    for line in path.read_text(errors="replace").splitlines():
+        key, equals, value = line.partition("=")
+        # Of a Level-2 product the first says it of the product, later groups of its origin.
+        if equals:
+            stated.setdefault(key.strip(), value.strip().strip('"'))
+
+    def need(*keys: str) -> str:
+        for key in keys:
+            if stated.get(key):
+                return stated[key]
+        raise SceneError(
+            f"{path}: no {keys[0]}; the MTL file of a Landsat 8 or 9 scene is needed: download the "
+            "scene's metadata again."
+        )
+
+    names = {
+        "B" + re.sub(r"^(ST_)?B", "", key.removeprefix("FILE_NAME_BAND_")): value
+        for key, value in stated.items()
+        if key.startswith("FILE_NAME_BAND_") and "QUALITY" not in key
+    }
+    quality = stated.get("FILE_NAME_QUALITY_L1_PIXEL") or stated.get("FILE_NAME_BAND_QUALITY")
+    return Scene(
+        path=path,
+        name=stated.get("LANDSAT_PRODUCT_ID") or need("LANDSAT_SCENE_ID"),
+        satellite=_satellite(need("SPACECRAFT_ID"), path),
+        orbit=f"{int(need('WRS_PATH')):03d}{int(need('WRS_ROW')):03d}",
+        time=_time(f"{need('DATE_ACQUIRED')}T{need('SCENE_CENTER_TIME')}", path),
+        sun_azimuth_deg=float(need("SUN_AZIMUTH")),
+        sun_elevation_deg=float(need("SUN_ELEVATION")),
+        collection=int(stated.get("COLLECTION_NUMBER") or 0),
+        bands={band: file for band, name in names.items() if (file := _beside(path, name))},
+        quality=_beside(path, quality) if quality else None,
+    )
+
+
+def _from_item(path: Path) -> Scene:
+    try:
+        item: dict[str, Any] = json.loads(path.read_text())
+        properties = item["properties"]
+        bands, quality = {}, None
+        for asset in item["assets"].values():
+            file = _beside(path, Path(unquote(urlparse(asset["href"]).path)).name)
+            if file is None:
+                continue
+            match = re.search(r"_(?:SR_|ST_)?(B\d+)$", file.stem)
+            if match:
+                bands[match[1]] = file
+            elif file.stem.endswith("QA_PIXEL"):
+                quality = file
+        return Scene(
+            path=path,
+            name=item["id"],
+            satellite=_satellite(properties["platform"], path),
+            orbit=f"{int(properties['landsat:wrs_path']):03d}"
+            f"{int(properties['landsat:wrs_row']):03d}",
+            time=_time(properties["datetime"], path),
+            sun_azimuth_deg=float(properties["view:sun_azimuth"]),
+            sun_elevation_deg=float(properties["view:sun_elevation"]),
+            collection=int(properties.get("landsat:collection_number", 2)),
+            bands=bands,
+            quality=quality,
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise SceneError(
+            f"{path}: {error!r}; a STAC item of a Landsat 8 or 9 scene with datetime, platform, "
+            "sun and WRS properties is needed: download the item again."
+        ) from error
+
+
+def _satellite(stated: str, path: Path) -> str:
+    name = stated.upper().replace("-", "_")
+    if name not in ("LANDSAT_8", "LANDSAT_9"):
+        raise SceneError(f"{path}: a scene of {stated}; Landsat 8 or 9 is needed.")
+    return name
+
+
+def _time(text: str, path: Path) -> np.datetime64:
+    try:
+        return np.datetime64(text.rstrip("Z")[:26], "ns")
+    except ValueError as error:
+        raise SceneError(f"{path}: {text!r} is no time; download the metadata again.") from error
+
+
+def _beside(path: Path, name: str) -> Path | None:
+    """The file ``name`` beside ``path``; or the one whose name continues it, as crops' do."""
+    exact = path.parent / Path(name).name
+    if exact.exists():
+        return exact
+    like = [p for p in path.parent.glob(f"{exact.stem}[._]*") if p.suffix.lower() == ".tif"]
+    return like[0] if len(like) == 1 else None
+
+
+def open_band(scene: Scene, band: str = PANCHROMATIC) -> xr.DataArray:
+    """Digital numbers (y, x; float32, lazy) of one band; NaN where there are none, and in cloud.
+
+    Clouds and their shadows are left out where the scene has its quality band.
+
+    Raises
+    ------
+    SceneError
+        The scene lacks the band, or its file cannot be read.
+    """
+    file = scene.bands.get(band)
+    if file is None:
+        held = ", ".join(sorted(scene.bands)) or "none"
+        raise SceneError(
+            f"{scene.path}: no file of band {band} beside it (there: {held}); download the band, "
+            "or name another."
+        )
+    image = _open(file)
+    values = image.astype(np.float32).where(image > 0)
+    if scene.quality is not None:
+        values = values.where(_seen(scene, image))
+    return values.rename(band).assign_attrs(crs=image.attrs["crs"])
+
+
+def _open(file: Path) -> xr.DataArray:
+    """Values (y, x; lazy) of the first band of ``file``; its CRS is attribute ``crs``."""
+    from rasterio.errors import RasterioError
+
+    try:
+        grid = Grid.from_raster(file)
+        blocks = da.map_blocks(
+            _read, file=str(file), chunks=da.core.normalize_chunks(CHUNK, grid.shape),
+            dtype=np.uint16, meta=np.empty((0, 0), np.uint16),
+        )  # fmt: skip
+    except RasterioError as error:
+        raise _unreadable(str(file), error) from error
+    return xr.DataArray(blocks, dims=MAP, coords=grid.coords, attrs={"crs": grid.crs})
+
+
+def _read(*, file: str, block_info: Mapping[None, Any] | None = None) -> np.ndarray:
+    import rasterio
+    from rasterio.errors import RasterioError
+    from rasterio.windows import Window
+
+    assert block_info is not None
+    rows, columns = block_info[None]["array-location"]
+    try:
+        with rasterio.open(file) as source:
+            return np.asarray(source.read(1, window=Window.from_slices(rows, columns)))
+    except RasterioError as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: str, error: Exception) -> SceneError:
+    return SceneError(
+        f"{file} cannot be read ({error}); a whole band is needed: download it again."
+    )
+
+
+def _seen(scene: Scene, image: xr.DataArray) -> xr.DataArray:
+    """Where the quality band sees the ground, on the pixels of ``image``."""
+    assert scene.quality is not None
+    quality = _open(scene.quality)
+    collection = min(max(scene.collection, 1), 2)
+    unseen = sum(1 << bit for bit in UNSEEN_BITS[collection])
+    hidden = (quality & unseen) != 0
+    if collection == 1:
+        hidden |= (quality & SHADOW_CONFIDENT) == SHADOW_CONFIDENT
+    near = hidden.reindex({Y: image[Y], X: image[X]}, method="nearest")
+    return ~near.fillna(True).astype(bool)
