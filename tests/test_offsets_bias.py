@@ -1,0 +1,82 @@
+"""The bias of a pair is told by stable ground, whatever moves beside it."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from rockglacier.errors import SceneError
+from rockglacier.offsets.bias import without_bias
+
+SHAPE = (80, 100)
+
+
+def field(bias_east: np.ndarray, *, seed: int = 0) -> tuple[xr.Dataset, xr.DataArray, np.ndarray]:
+    """Offsets with a bias, noise twice as large as stated, and a glacier on a quarter of it."""
+    random = np.random.default_rng(seed)
+    y, x = -240.0 * np.arange(SHAPE[0]), 240.0 * np.arange(SHAPE[1])
+    stated = random.uniform(0.5, 2.0, SHAPE)
+    moving = np.zeros(SHAPE, bool)
+    moving[20:60, 30:80] = True
+    truth = np.where(moving, 40.0, 0.0)
+    maps = {
+        "east": truth + bias_east + 2.0 * stated * random.standard_normal(SHAPE),
+        "north": -3.0 + 2.0 * stated * random.standard_normal(SHAPE),
+        "east_error": stated,
+        "north_error": stated,
+        "covariance": 0.1 * stated**2,
+    }
+    coords = {"y": y, "x": x}
+    return (
+        xr.Dataset({k: (("y", "x"), v.astype(np.float32)) for k, v in maps.items()}, coords),
+        xr.DataArray(~moving, dims=("y", "x"), coords=coords),
+        truth,
+    )
+
+
+def test_shift_and_ramp_go_and_motion_stays() -> None:
+    x = np.linspace(-1.0, 1.0, SHAPE[1])
+    offsets, stable, truth = field(np.broadcast_to(5.0 + 4.0 * x, SHAPE))
+    left = without_bias(offsets, stable, model="ramp")
+    assert float((left["east"] - truth).mean()) == pytest.approx(0.0, abs=0.15)
+    assert float(left["east"].where(~stable).mean()) == pytest.approx(40.0, abs=0.3)
+    assert left.attrs["north_shift_m"] == pytest.approx(-3.0, abs=0.15)
+    # A shift alone leaves the ramp, which then counts as scatter.
+    even = without_bias(offsets, stable, model="shift")
+    assert even.attrs["east_stable_nmad_m"] > 1.2 * left.attrs["east_stable_nmad_m"]
+
+
+def test_errors_are_scaled_to_what_stable_ground_scatters() -> None:
+    offsets, stable, truth = field(np.zeros(SHAPE))
+    left = without_bias(offsets, stable)
+    assert left.attrs["east_error_scale"] == pytest.approx(2.0, abs=0.1)
+    z = ((left["east"] - truth) / left["east_error"]).values
+    assert 0.94 < np.mean(np.abs(z) < 1.96) < 0.96
+    np.testing.assert_allclose(
+        left["covariance"] / (left["east_error"] * left["north_error"]), 0.1, rtol=1e-3
+    )
+
+
+def test_gross_errors_on_stable_ground_do_not_draw_the_fit() -> None:
+    offsets, stable, truth = field(np.full(SHAPE, 5.0))
+    offsets["east"][:10, :60] = 300.0
+    left = without_bias(offsets, stable)
+    assert float((left["east"] - truth)[70:].mean()) == pytest.approx(0.0, abs=0.4)
+
+
+def test_stripes_along_the_orbit_go() -> None:
+    stripe = np.where(np.arange(SHAPE[1]) // 20 % 2, 3.0, -3.0)
+    offsets, stable, _ = field(np.broadcast_to(stripe, SHAPE))
+    plain, clean = (
+        without_bias(offsets, stable, model=model, heading_deg=180.0)
+        for model in ("ramp", "stripes")
+    )
+    assert plain.attrs["east_stable_nmad_m"] > 3.5
+    assert clean.attrs["east_stable_nmad_m"] < 2.6
+    assert float(clean["east"].where(~stable).mean()) == pytest.approx(40.0, abs=0.5)
+
+
+def test_a_pair_without_stable_ground_is_refused() -> None:
+    offsets, stable, _ = field(np.zeros(SHAPE))
+    offsets["east"] = offsets["east"].where(~stable)
+    with pytest.raises(SceneError, match="0 places of stable ground"):
+        without_bias(offsets, stable)
