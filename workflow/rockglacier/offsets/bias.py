@@ -1,7 +1,7 @@
 """What offsets show on ground that does not move: shift, ramp, stripes, and how far they scatter.
 
-Scenes of one sensor are registered to some tenths of a pixel, turned or stretched by a little,
-and the detectors of a pushbroom sensor lie beside one another not quite as assumed, which makes stripes
+Scenes of one sensor are registered to some tenths of a pixel, turned or stretched by a little, and
+detectors of a pushbroom sensor lie beside one another not quite as assumed, which makes stripes
 along the orbit. All of it is fitted on stable ground alone, never on ground that is merely slow.
 
 Source
