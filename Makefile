@@ -26,7 +26,7 @@ run: $(READY) ## the main job: every region of config/config.yaml; prints where 
 	@python scripts/show_results.py $(RESULTS)/*/summary.json
 
 test: lint ## every gate: formatters, linters, types, tests
-	python -m pytest --numprocesses auto --dist loadgroup -m "not cluster" $(TESTS)
+	python -m pytest --numprocesses auto --dist loadfile -m "not cluster" $(TESTS)
 
 test-cluster: $(READY) ## what needs root, apt or minutes: a real one-node Slurm, conda
 	python -m pytest tests/workflow/test_cluster.py

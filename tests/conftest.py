@@ -12,14 +12,6 @@ from rockglacier.grid import Grid
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Workers take whole files, and one of them all that look at the two regions run through."""
-    for item in items:
-        shared = "workspace" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("workspace" if shared else item.path.stem))
-
-
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """The folder of real data (ROCKGLACIER_DATA); the test is skipped where there is none."""

@@ -1,4 +1,4 @@
-"""A run makes every product, each says what made it, and failures leave nothing behind."""
+"""A run makes every product, reruns what changed, and failures leave nothing behind."""
 
 import json
 import os
@@ -21,6 +21,12 @@ TRACK_PRODUCTS = [
     *("corrections.json", "velocity.tif", "line_of_sight.tif", "truth.zarr"),
 ]
 FIGURES = ["t1_network", "t1_closure", "t1_velocity", "t1_series", "t1_corrections", "downslope"]
+AFTER_INVERSION = {
+    *("inverting the network", "corrections", "velocity", "figures of the velocity"),
+    *("downslope velocity", "figure of the downslope velocity", "key figures"),
+}
+
+
 pytestmark = pytest.mark.filterwarnings("ignore:Object at .snakemake_timestamp")
 
 
@@ -73,6 +79,68 @@ def test_the_report_holds_the_figures(finished):
 def test_files_are_few(finished):
     count = sum(len(files) for _, _, files in os.walk(finished.results / "alpha"))
     assert count < 2000  # 115 pairs; 10 000 for 300 is the limit
+
+
+@pytest.fixture
+def alpha(finished):
+    """The workspace, whose region file is put back after the test."""
+    path = finished.folder / "alpha.yaml"
+    text = path.read_text()
+    yield finished
+    path.write_text(text)
+
+
+def edit(workspace, addition):
+    path = workspace.folder / "alpha.yaml"
+    path.write_text(path.read_text() + addition)
+
+
+def test_nothing_reruns_by_itself(finished):
+    assert finished.planned() == {}
+
+
+def test_a_comment_reruns_nothing(alpha):
+    edit(alpha, "# a comment\n")
+    assert alpha.planned() == {}
+
+
+def test_a_name_reruns_what_shows_it(alpha):
+    path = alpha.folder / "alpha.yaml"
+    path.write_text(path.read_text().replace("name: Alpha", "name: Alpha Prime"))
+    planned = alpha.planned()
+    assert set(planned) == {"alpha"}
+    assert "inverting the network" not in planned["alpha"]
+    assert "key figures" in planned["alpha"]
+
+
+def test_one_region_reruns_alone(alpha):
+    path = alpha.folder / "alpha.yaml"
+    path.write_text(path.read_text().replace("seed: 1", "seed: 3"))
+    planned = alpha.planned()
+    assert set(planned) == {"alpha"}
+    assert "simulating a stack" in planned["alpha"]
+
+
+def test_an_inversion_parameter_reruns_the_inversion_and_what_follows(alpha):
+    edit(alpha, "inversion: {min_pairs: 4}\n")
+    planned = alpha.planned()
+    assert set(planned) == {"alpha"}
+    assert set(planned["alpha"]) == AFTER_INVERSION
+
+
+def test_a_default_reruns_every_region_that_inherits_it(alpha):
+    edit(alpha, "inversion: {min_pairs: 3}\n")  # its own, equal to the default
+    overlay = alpha.folder / "overlay.yaml.txt"
+    overlay.write_text("defaults: {inversion: {min_pairs: 5}}\n")
+    planned = alpha.planned("--configfile", str(overlay))
+    assert set(planned) == {"beta"}
+    assert set(planned["beta"]) == AFTER_INVERSION
+
+
+def test_a_downslope_parameter_leaves_the_tracks_alone(alpha):
+    edit(alpha, "downslope: {min_sensitivity: 0.3}\n")
+    planned = set(alpha.planned()["alpha"])
+    assert planned == {"downslope velocity", "figure of the downslope velocity", "key figures"}
 
 
 def test_a_failed_job_leaves_nothing_and_says_why(workspace, finished):
