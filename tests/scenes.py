@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import rasterio
 import xarray as xr
+from pyproj import Transformer
+from scipy.interpolate import RectBivariateSpline
 
 from rockglacier import simulation
 from rockglacier import simulation_acquisitions as acquisitions
@@ -32,6 +35,21 @@ class Simulated:
     @property
     def products(self) -> list[Path]:
         return sorted(self.folder.glob("scenes/*.SAFE"))
+
+    def reflector_places(self) -> list[np.ndarray]:
+        """Earth-fixed places (m) of the reflectors, on the DEM."""
+        to_lonlat = Transformer.from_crs(GRID.crs, "EPSG:4326", always_xy=True)
+        to_fixed = Transformer.from_crs("EPSG:4979", "EPSG:4978", always_xy=True)
+        with rasterio.open(self.folder / "dem.tif") as dem:
+            t = dem.transform
+            x = t.c + (np.arange(dem.width) + 0.5) * t.a
+            y = t.f + (np.arange(dem.height) + 0.5) * t.e
+            relief = RectBivariateSpline(-y, x, dem.read(1))
+        return [
+            np.array(to_fixed.transform(*to_lonlat.transform(east, north), up))
+            for east, north in REFLECTORS
+            for up in [float(relief(-north, east, grid=False))]
+        ]
 
     @property
     def ground_range(self) -> list[Path]:

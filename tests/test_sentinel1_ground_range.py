@@ -5,11 +5,8 @@ import warnings
 
 import numpy as np
 import pytest
-import rasterio
 import xarray as xr
-from pyproj import Transformer
-from scenes import GRID, REFLECTORS, open_passages
-from scipy.interpolate import RectBivariateSpline
+from scenes import REFLECTORS, open_passages
 from xarray_sentinel import sentinel1
 
 from rockglacier.errors import SceneError
@@ -41,17 +38,8 @@ def test_the_fields_reader_opens_a_product(ideal_scenes):
 
 def test_reflectors_lie_where_they_stand(ideal_scenes, passage, record_property):
     """Bar: half a pixel in range and azimuth, in the slice that holds them."""
-    to_lonlat = Transformer.from_crs(GRID.crs, "EPSG:4326", always_xy=True)
-    to_fixed = Transformer.from_crs("EPSG:4979", "EPSG:4978", always_xy=True)
-    with rasterio.open(ideal_scenes.folder / "dem.tif") as dem:
-        t = dem.transform
-        x = t.c + (np.arange(dem.width) + 0.5) * t.a
-        y = t.f + (np.arange(dem.height) + 0.5) * t.e
-        relief = RectBivariateSpline(-y, x, dem.read(1))
     off = []
-    for east, north in REFLECTORS:
-        up = float(relief(-north, east, grid=False))
-        ground = np.array(to_fixed.transform(*to_lonlat.transform(east, north), up))
+    for ground in ideal_scenes.reflector_places():
         abeam = zero_doppler(passage.orbit, ground[None])
         for one in passage.slices:
             at = np.array([float(a[0]) for a in place(one.image, passage.orbit, *abeam)])

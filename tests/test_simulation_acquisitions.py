@@ -5,8 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import rasterio
-from pyproj import Transformer
-from scenes import GRID, REFLECTORS, simulate
+from scenes import GRID, simulate
 from xarray_sentinel import sentinel1
 
 from rockglacier.sentinel1 import engine, heights, radiometry
@@ -93,20 +92,9 @@ def test_orbit_files_hold_the_pass(ideal_scenes):
 
 def test_corner_reflectors_lie_where_they_stand(ideal_scenes, record_property):
     """Bar: a tenth of a pixel in range and azimuth, in every burst and swath that sees them."""
-    to_lonlat = Transformer.from_crs(GRID.crs, "EPSG:4326", always_xy=True)
-    to_fixed = Transformer.from_crs("EPSG:4979", "EPSG:4978", always_xy=True)
-    with rasterio.open(ideal_scenes.folder / "dem.tif") as dem:
-        from scipy.interpolate import RectBivariateSpline
-
-        t = dem.transform
-        x = t.c + (np.arange(dem.width) + 0.5) * t.a
-        y = t.f + (np.arange(dem.height) + 0.5) * t.e
-        relief = RectBivariateSpline(-y, x, dem.read(1))
     off = []
     for date in acquisitions_of(ideal_scenes):
-        for east, north in REFLECTORS:
-            up = float(relief(-north, east, grid=False))
-            place = np.array(to_fixed.transform(*to_lonlat.transform(east, north), up))
+        for place in ideal_scenes.reflector_places():
             for one in date.bursts:
                 at = engine.geocoding.place_in_burst(
                     one.swath, one.burst, date.orbit, place[None, None]

@@ -65,8 +65,8 @@ def detected(
     numbers = np.zeros((seconds.size, samples))
     for line, now in enumerate(seconds):
         power, known = np.zeros(slant.size - 1), np.zeros(slant.size - 1)
+        row = (now + 0.5 * (of_bursts - middle)) / swaths[0].azimuth_interval_s
         for k, (swath, (values, valid)) in enumerate(zip(swaths, merged, strict=True)):
-            row = (now + 0.5 * (of_bursts - middle)) / swath.azimuth_interval_s
             part = slice(seams[k], seams[k + 1])
             first = part.start - round((swath.range_start_s - near) * sampling)
             columns = slice(first, first + part.stop - part.start)

@@ -22,8 +22,8 @@ MARGIN = 64  # pixels simulated around the images
 FINER = 4
 Field = Literal["ramp", "tongues"]
 
-# ASSUME: texture of mountain ground has an amplitude spectrum of f^-0.6 (the peers of
-# benchmarks/offsets.py then err on it as they do on real pairs), noise a third of that of OLI.
+# ASSUME: texture has an amplitude spectrum of f^-0.6: with noise of 15 % plain correlation then
+# locks by 0.05 pixels, as in the figures that benchmarks/offsets.py is to be compared with.
 TEXTURE_EXPONENT = 0.6
 TEXTURE_CUTOFF = 0.42  # cycles per pixel, of the optics
 LARGEST_SCALE = 200.0  # pixels

@@ -6,8 +6,7 @@ along the orbit. All of it is fitted on stable ground alone, never on ground tha
 
 Source
 ------
-Scherler, Leprince & Strecker (2008), doi:10.1016/j.rse.2008.05.018; Beaton & Tukey (1974),
-doi:10.1080/00401706.1974.10489171.
+Scherler, Leprince & Strecker (2008), doi:10.1016/j.rse.2008.05.018.
 """
 
 from __future__ import annotations
@@ -17,14 +16,13 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
+from rockglacier.atmosphere import robust_fit, scatter
 from rockglacier.conventions import X, Y
 from rockglacier.errors import SceneError
 
 Model = Literal["shift", "ramp", "stripes"]
 COMPONENTS = ("east", "north")
 MIN_STABLE = 30  # places
-FAR = 4.685  # deviations, from where on a place does not count
-ITERATIONS = 30
 STRIPE_M = 1500.0  # across the orbit, over which stripes are taken as even
 MIN_STRIPE = 10  # stable places in it
 
@@ -64,43 +62,23 @@ def without_bias(
     for name in COMPONENTS:
         values = field[name].values.astype(np.float64)
         error = field[f"{name}_error"].values.astype(np.float64)
-        coefficients = _robust(design[known], values[known], error[known])
+        # A place that states no error to speak of does not decide alone.
+        unit = np.maximum(error, np.median(error[known]))[known]
+        (coefficients,) = robust_fit(design[known] / unit[:, None], (values[known] / unit)[None])
         left = values - design @ coefficients
         if model == "stripes":
             left -= _stripes(left, known, y, x, heading_deg)
-        scale = _nmad(left[known] / error[known])
+        scale, nmad = map(float, scatter(np.stack([left[known] / error[known], left[known]])))
         out[name] = field[name].copy(data=left.astype(np.float32))
         out[f"{name}_error"] = field[f"{name}_error"] * np.float32(scale)
         out.attrs |= {
             f"{name}_shift_m": float(coefficients[0]),
-            f"{name}_stable_nmad_m": _nmad(left[known]),
+            f"{name}_stable_nmad_m": nmad,
             f"{name}_error_scale": scale,
         }
     both = out.attrs["east_error_scale"] * out.attrs["north_error_scale"]
     out["covariance"] = field["covariance"] * np.float32(both)
     return out
-
-
-def _robust(design: np.ndarray, values: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Coefficients of a fit that gross errors do not draw, weighted by the inverse variance."""
-    weight = 1.0 / np.maximum(error, np.median(error)) ** 2
-    coefficients = np.zeros(design.shape[1])
-    coefficients[0] = np.median(values)
-    robust = _bisquare(values - coefficients[0])
-    for _ in range(ITERATIONS):
-        root = np.sqrt(weight * robust)
-        former = coefficients
-        coefficients = np.linalg.lstsq(design * root[:, None], values * root, rcond=None)[0]
-        residual = values - design @ coefficients
-        robust = _bisquare(residual)
-        if np.allclose(coefficients, former, rtol=0.0, atol=1e-6):
-            break
-    return np.asarray(coefficients)
-
-
-def _bisquare(residual: np.ndarray) -> np.ndarray:
-    limit = FAR * max(1.4826 * float(np.median(np.abs(residual))), 1e-9)
-    return np.asarray(np.clip(1.0 - (residual / limit) ** 2, 0.0, None) ** 2)
 
 
 def _stripes(
@@ -117,8 +95,3 @@ def _stripes(
     level = [float(np.median(left[known & (index == k)])) for k in full]
     centre = across.min() + (full + 0.5) * STRIPE_M
     return np.asarray(np.interp(across, centre, level))
-
-
-def _nmad(values: np.ndarray) -> float:
-    middle = np.median(values)
-    return 1.4826 * float(np.median(np.abs(values - middle)))

@@ -13,6 +13,7 @@ Wallis filter: Wallis (1976).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numba
@@ -40,15 +41,13 @@ class Prepared:
     values: np.ndarray  # float32
     known: np.ndarray  # float32, 1 or 0
 
-    def coarser(self, levels: int) -> Prepared:
-        """The image on a grid 2^levels times coarser, its pixels those of even index."""
-        image = self
-        for _ in range(levels):
-            smooth = _along_x(_along_y(image.values, HALVING), HALVING)
-            image = Prepared(
-                np.ascontiguousarray(smooth[::2, ::2]), np.ascontiguousarray(image.known[::2, ::2])
-            )
-        return image
+    def halved(self, times: int) -> list[np.ndarray]:
+        """The values, and those on ever coarser grids, whose pixels are those of even index."""
+        found = [self.values]
+        for _ in range(times):
+            smooth = _along_x(_along_y(found[-1], HALVING), HALVING)
+            found.append(np.ascontiguousarray(smooth[::2, ::2]))
+        return found
 
 
 HALVING = np.array([1, 4, 6, 4, 1], np.float32) / 16  # before every second pixel is left out
@@ -123,6 +122,7 @@ def _mean_around(values: np.ndarray, side: int) -> np.ndarray:
     return out
 
 
+@cache
 def interpolation_table() -> np.ndarray:
     """Kernel (PHASES + 1, LANES; float32) between the pixels of the finer secondary."""
     table = np.zeros((PHASES + 1, LANES), np.float32)

@@ -352,6 +352,32 @@ def _fits_in(y: int, x: int, side: int, rows: int, columns: int) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)
+def _search(
+    reference: np.ndarray,
+    secondary: np.ndarray,
+    y: int,
+    x: int,
+    side: int,
+    guess: np.ndarray,
+    radius: int,
+    found: np.ndarray,
+) -> int:
+    """State of :func:`peak_of_search` around ``guess`` (dy, dx), which its offset includes."""
+    top, left = y + guess[0] - radius, x + guess[1] - radius
+    if not _fits_in(y, x, side, *reference.shape):
+        return OUTSIDE
+    if not _fits_in(top, left, side + 2 * radius, *secondary.shape):
+        return OUTSIDE
+    peak_of_search(reference, secondary, y, x, side, guess[0], guess[1], radius, found)
+    if not found[2] > 0.0:
+        return FEATURELESS
+    at_edge = abs(found[0]) == radius or abs(found[1]) == radius
+    found[0] += guess[0]
+    found[1] += guess[1]
+    return AT_EDGE if at_edge else FOUND
+
+
+@numba.njit(cache=True, nogil=True)
 def search_places(
     reference: np.ndarray,
     secondary: np.ndarray,
@@ -366,22 +392,10 @@ def search_places(
     ``places``, ``guesses`` (place, 2; int): of :func:`match_places`. NaN where the search would
     leave the image, or the chip has no contrast.
     """
-    rows, columns = reference.shape
     for n in range(places.shape[0]):
         y, x = places[n, 0] - side // 2, places[n, 1] - side // 2
-        top, left = y + guesses[n, 0] - radius, x + guesses[n, 1] - radius
-        out[n] = np.nan
-        if not _fits_in(y, x, side, rows, columns):
-            continue
-        if not _fits_in(top, left, side + 2 * radius, rows, columns):
-            continue
-        peak_of_search(
-            reference, secondary, y, x, side, guesses[n, 0], guesses[n, 1], radius, out[n]
-        )
-        if out[n, 2] > 0.0:
-            out[n, 0] += guesses[n, 0]
-            out[n, 1] += guesses[n, 1]
-        else:
+        state = _search(reference, secondary, y, x, side, guesses[n], radius, out[n])
+        if state != FOUND and state != AT_EDGE:
             out[n] = np.nan
 
 
@@ -437,19 +451,11 @@ def match_places(
                 found[STATE] = NO_DATA
                 continue
             if not known_start:
-                top, left = y + guesses[n, 0] - radius, x + guesses[n, 1] - radius
-                if not _fits_in(top, left, side + 2 * radius, rows, columns):
+                state = _search(reference, secondary, y, x, side, guesses[n], radius, peak)
+                if state != FOUND:
+                    found[STATE] = state
                     continue
-                peak_of_search(
-                    reference, secondary, y, x, side, guesses[n, 0], guesses[n, 1], radius, peak
-                )
-                if not peak[2] > 0.0:
-                    found[STATE] = FEATURELESS
-                    continue
-                if abs(peak[0]) == radius or abs(peak[1]) == radius:
-                    found[STATE] = AT_EDGE
-                    continue
-                start_y, start_x = peak[0] + guesses[n, 0], peak[1] + guesses[n, 1]
+                start_y, start_x = peak[0], peak[1]
                 ratio = peak[2] / max(peak[3], 1e-3)
             fit_chip(
                 reference, along_y, along_x, bend, weight, fine, known, kernel, y, x, side,

@@ -254,10 +254,10 @@ def _coarse(
     radius = int(np.ceil(radius / 2**levels))
     guess = np.round(near / 2**levels).astype(np.int64)
     lost = np.zeros(places.shape[0], bool)
+    a, b = first.halved(levels), second.halved(levels)
     for level in range(levels, 0, -1):
-        a, b = first.coarser(level), second.coarser(level)
         chip = max(COARSE_CHIP, int(side) >> level)
-        matching.search_places(a.values, b.values, places >> level, guess, chip, radius, out)
+        matching.search_places(a[level], b[level], places >> level, guess, chip, radius, out)
         lost |= np.isnan(out[:, 0])
         guess = 2 * np.where(lost[:, None], guess, out[:, :2]).astype(np.int64)
         radius = FINER_RADIUS

@@ -54,10 +54,10 @@ class Scene:
 def find_scenes(folder: str | Path) -> list[Path]:
     """Metadata of the scenes in or below ``folder``: MTL files, or STAC items where none is."""
     place = Path(folder)
-    found = {path.parent: path for path in sorted(place.rglob("*_MTL.txt"))}
-    texts = set(place.rglob("*_MTL.txt"))
-    items = [p for p in sorted(place.rglob("*.json")) if p.parent not in found and _is_item(p)]
-    return sorted(texts) + items
+    texts = sorted(place.rglob("*_MTL.txt"))
+    told = {path.parent for path in texts}
+    items = [p for p in sorted(place.rglob("*.json")) if p.parent not in told and _is_item(p)]
+    return texts + items
 
 
 def _is_item(path: Path) -> bool:
@@ -87,12 +87,11 @@ def _from_mtl(path: Path) -> Scene:
         if equals:
             stated.setdefault(key.strip(), value.strip().strip('"'))
 
-    def need(*keys: str) -> str:
-        for key in keys:
-            if stated.get(key):
-                return stated[key]
+    def need(key: str) -> str:
+        if stated.get(key):
+            return stated[key]
         raise SceneError(
-            f"{path}: no {keys[0]}; the MTL file of a Landsat 8 or 9 scene is needed: download the "
+            f"{path}: no {key}; the MTL file of a Landsat 8 or 9 scene is needed: download the "
             "scene's metadata again."
         )
 

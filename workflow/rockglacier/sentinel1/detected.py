@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -25,11 +24,10 @@ from rockglacier.conventions import MAP, describe
 from rockglacier.errors import ConfigurationError, SceneError
 from rockglacier.grid import Grid
 from rockglacier.sentinel1 import geocoding, radiometry
-from rockglacier.sentinel1.calibration import Noise, Table
 from rockglacier.sentinel1.ground_range import Detected, place
 from rockglacier.sentinel1.interferogram import multilook
 from rockglacier.sentinel1.orbit import Orbit, zero_doppler
-from rockglacier.sentinel1.safe import Safe, open_pixels, open_safe
+from rockglacier.sentinel1.safe import Source, open_pixels, open_safe
 from rockglacier.sentinel1.screening import ORBIT_SUFFIX
 from rockglacier.sentinel1.slices import orbit_of
 
@@ -43,22 +41,10 @@ MARGIN = 3  # pixels around a window: of interpolation, and to tell borders from
 
 
 @dataclass(frozen=True, eq=False)
-class Slice:
+class Slice(Source):
     """One product of a date and where its pixels are read."""
 
-    safe: Safe
-    stem: str
     image: Detected
-
-    @cached_property
-    def beta_nought(self) -> Table:
-        """Digital numbers per amplitude of beta nought."""
-        return self.safe.calibration(self.stem)
-
-    @cached_property
-    def noise(self) -> Noise:
-        """Power of thermal noise in squared digital numbers."""
-        return self.safe.noise(self.stem)
 
     def power(self, numbers: np.ndarray, lines: slice, samples: slice) -> np.ndarray:
         """Beta nought less thermal noise (float32) of digital ``numbers`` (line, sample).

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +24,11 @@ from rockglacier.errors import SceneError
 from rockglacier.grid import Grid
 from rockglacier.sentinel1 import geocoding, radiometry
 from rockglacier.sentinel1.annotation import SPEED_OF_LIGHT, Burst, Swath
-from rockglacier.sentinel1.calibration import Noise, Table
 from rockglacier.sentinel1.geocoding import Bistatic
 from rockglacier.sentinel1.interferogram import goldstein as filtered
 from rockglacier.sentinel1.interferogram import interfere, multilook
 from rockglacier.sentinel1.orbit import Orbit, zero_doppler
-from rockglacier.sentinel1.safe import Safe, open_pixels, open_safe
+from rockglacier.sentinel1.safe import Safe, Source, open_pixels, open_safe
 from rockglacier.sentinel1.scenes import orbit_of
 from rockglacier.sentinel1.screening import ORBIT_SUFFIX
 from rockglacier.sentinel1.tops import Carrier
@@ -59,23 +57,11 @@ class Acquisition:
 
 
 @dataclass(frozen=True, eq=False)
-class BurstSource:
+class BurstSource(Source):
     """A burst and where its pixels are read."""
 
-    safe: Safe
-    stem: str
     swath: Swath
     burst: Burst
-
-    @cached_property
-    def beta_nought(self) -> Table:
-        """Digital numbers per amplitude of beta nought."""
-        return self.safe.calibration(self.stem)
-
-    @cached_property
-    def noise(self) -> Noise:
-        """Power of thermal noise in squared digital numbers."""
-        return self.safe.noise(self.stem)
 
     def calibrated(self, lines: slice, samples: slice) -> np.ndarray:
         """Amplitude of beta nought (line, sample; complex64); SceneError if it cannot be read."""

@@ -152,6 +152,24 @@ class Safe:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Pixels of one polarisation of a product, and what their digital numbers mean."""
+
+    safe: Safe
+    stem: str
+
+    @cached_property
+    def beta_nought(self) -> Table:
+        """Digital numbers per amplitude of beta nought."""
+        return self.safe.calibration(self.stem)
+
+    @cached_property
+    def noise(self) -> Noise:
+        """Power of thermal noise in squared digital numbers."""
+        return self.safe.noise(self.stem)
+
+
 @contextmanager
 def open_pixels(place: str) -> Iterator[DatasetReader]:
     """The measurement at ``place`` (of :meth:`Safe.measurement`), open; it lies on no map."""

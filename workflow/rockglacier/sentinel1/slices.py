@@ -25,17 +25,8 @@ logger = logging.getLogger(__name__)
 
 COLUMNS = [
     *("date", "mission", "absolute_orbit", "relative_orbit", "first_line", "last_line"),
-    *(
-        "polarisations",
-        "west",
-        "south",
-        "east",
-        "north",
-        "orbit_kind",
-        "orbit_file",
-        "path",
-        "stem",
-    ),
+    *("polarisations", "west", "south", "east", "north"),
+    *("orbit_kind", "orbit_file", "path", "stem"),
 ]
 # ASSUME: of two products of one pass that share more of the shorter one, one is a copy.
 COPY_SHARE = 0.5
