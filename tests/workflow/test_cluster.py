@@ -84,14 +84,16 @@ def channel(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def conda(channel):
-    """The variables with which Snakemake finds conda."""
+    """The variables with which Snakemake finds conda, and the options with which it uses it."""
     folder, making, command = channel
     if making.wait(timeout=900) != 0:
         # Its bindings may abort while an interpreter shuts down; what is made stays made.
         subprocess.run(command, check=True)
     python = folder / "venv" / "bin" / "python"
     subprocess.run([str(python), "-c", ALIASES, str(folder / "channel")], check=True)
-    return sourced(folder / "env.sh")
+    # The environments lie in one place: they are made once for all tests.
+    options = ("--sdm", "conda", "--conda-prefix", str(folder / "environments"))
+    return sourced(folder / "env.sh"), options
 
 
 @pytest.fixture(scope="session")
@@ -176,16 +178,24 @@ def test_every_rule_runs_with_only_what_its_environment_lists(small, conda, tmp_
     absent = subprocess.run([python, "-c", "import numpy"], capture_output=True, check=False)
     assert absent.returncode, "the environment of Snakemake must hold no science packages"
     small.snakemake = [python, "-m", "snakemake"]
-    path = conda["PATH"].replace(f"{Path(sys.executable).parent}:", "")
-    small.environment = {**conda, "PATH": f"{bare / 'bin'}:{path}"}
-    small.run("--sdm", "conda", regions="alpha")
+    variables, options = conda
+    path = variables["PATH"].replace(f"{Path(sys.executable).parent}:", "")
+    small.environment = {**variables, "PATH": f"{bare / 'bin'}:{path}"}
+    small.run(*options, regions="alpha")
     assert finished(small)
 
 
+# A job is looked for 1, 12, 33, 64 s after it was submitted: few long ones keep the wait short.
+FIRST = ["define_grid", "simulate_stack", "borrow_heights", "prepare_terrain", "trace_sight"]
+FIRST += ["select_network", "choose_reference", "correct_unwrapping", "invert_network"]
+FEW_JOBS = ("--groups", *(f"{rule}=first" for rule in FIRST))
+
+
 def test_slurm_and_conda_together(small, slurm, conda):
-    path = f"{conda['PATH'].split(':')[0]}:{slurm['PATH']}"
-    small.environment = {**slurm, **conda, "PATH": path}
-    small.run(*SITE, "--sdm", "conda", regions="alpha")
+    variables, options = conda
+    path = f"{variables['PATH'].split(':')[0]}:{slurm['PATH']}"
+    small.environment = {**slurm, **variables, "PATH": path}
+    small.run(*SITE, *FEW_JOBS, *options, regions="alpha")
     assert finished(small)
     logs = (small.folder / ".snakemake" / "slurm_logs").rglob("*.log")
     assert any("Activating conda environment" in log.read_text() for log in logs)

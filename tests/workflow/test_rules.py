@@ -40,7 +40,7 @@ def covered(modules):
         module = queue.pop()
         if module not in seen:
             seen.add(module)
-            queue += provenance._imports(module)
+            queue += provenance._read(module)[1]
     return seen
 
 

@@ -27,15 +27,16 @@ def version() -> str:
 
 
 @cache
-def _imports(module: str) -> tuple[str, ...]:
-    """Library modules that ``module`` (dotted, without the package) imports."""
+def _read(module: str) -> tuple[str, tuple[str, ...]]:
+    """Digest of ``module`` (dotted, without the package), and the library modules it imports."""
+    tree = ast.parse(_source(module).read_text())
     found = set()
-    for node in ast.walk(ast.parse(_source(module).read_text())):
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rockglacier"):
             parent = (node.module or "").removeprefix("rockglacier").lstrip(".")
             names = [".".join(filter(None, (parent, alias.name))) for alias in node.names]
             found |= {name for name in (parent, *names) if name and _exists(name)}
-    return tuple(sorted(found))
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), tuple(sorted(found))
 
 
 def _source(module: str) -> Path:
@@ -58,8 +59,8 @@ def digest(*modules: str) -> str:
         module = queue.pop()
         if module not in seen:
             seen.add(module)
-            queue += _imports(module)
-    code = "".join(ast.dump(ast.parse(_source(m).read_text())) for m in sorted(seen))
+            queue += _read(module)[1]
+    code = "".join(_read(module)[0] for module in sorted(seen))
     return hashlib.sha256(code.encode()).hexdigest()[:12]
 
 
