@@ -1,7 +1,9 @@
-"""Offset tracking against OpenPIV and OpenCV on pairs of known motion: accuracy, locking, time.
+"""Offset tracking against OpenPIV and OpenCV on pairs of known motion, and on years of scenes.
 
-Prints one JSON line per case and ends with 1 where a "must" is missed. All sides match the same
-images in the same run, on chips of 32 pixels every 16, with a search of 6 pixels either way.
+Prints one JSON line per case and ends with 1 where a "must" is missed. On pairs all sides match the
+same images in the same run, on chips of 32 pixels every 16, with a search of 6 pixels either way.
+``rock-glaciers`` runs the workflow on simulated Landsat scenes; ``large`` matches two files of a
+full scene's size; ``workers`` compares one worker with two.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ import json
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +23,14 @@ import dask
 import numpy as np
 import xarray as xr
 from cases import run_cases, workplace
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import distance_transform_edt, map_coordinates
 
-from rockglacier import simulation_pairs
+from rockglacier import io, simulation_pairs
+from rockglacier.offsets.reasons import Reason
 from rockglacier.offsets.screening import screened
-from rockglacier.offsets.tracking import Matching, Reason, track
+from rockglacier.offsets.tracking import Matching, track
+from rockglacier.optical.scene import open_raster, shown
+from rockglacier.simulation_optical import simulate_landsat
 
 PEERS = Path(__file__).with_name("offset_peers.py")
 SIZE = 1500
@@ -44,6 +51,22 @@ MUSTS = {
 }
 MUST_SECONDS = 2.5
 MUST_VALID = 0.97
+MUST_MB, MUST_LARGE_MB, MUST_GROWTH, MUST_SPEEDUP = 600, 3000, 1.2, 1.7
+LARGE = 10  # times the pair a side
+# Ten summers; days differ as the sky allows.
+SUMMERS = [f"{year}-08-{day:02d}" for year, day in
+           zip(range(2014, 2024), (4, 12, 7, 20, 15, 3, 9, 24, 11, 6), strict=True)]  # fmt: skip
+MUST_BIAS, MUST_LIMIT, MUST_FALSE, MUST_COVERAGE = 0.10, 0.30, 0.01, (0.92, 0.98)
+FAST_TONGUE = 0.5  # m/yr, of which the bias is judged
+ROOT = Path(__file__).parents[1]
+REGION = """\
+name: Simulated rock glaciers
+dem: scenes/dem.tif
+stable_ground: scenes/stable.gpkg
+images:
+  landsat: {source: landsat, path: scenes}
+offsets: {chips: [12, 16, 20], max_velocity_m_per_year: 3}
+"""
 
 Result = dict[str, Any]
 
@@ -163,9 +186,165 @@ def _peers(setting: Setting, file: Path) -> dict[str, Result]:
     return found
 
 
+def rock_glaciers(setting: Setting) -> Result:
+    """Ten summers of scenes of narrow tongues, from files to velocity by the workflow."""
+    folder = setting.folder / "rock"
+    truth = simulate_landsat(folder / "scenes", size=500, dates=SUMMERS, seed=setting.seed)
+    (folder / "rock.yaml").write_text(REGION)
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--directory", str(folder), "--cores", str(WORKERS), "--quiet", "all", "--config"]
+    command += ["regions=rock", f"region_folder={folder}", f"results={folder / 'results'}"]
+    subprocess.run(command, check=True, cwd=ROOT, stdout=sys.stderr)
+    seconds = time.perf_counter() - began
+    region = folder / "results" / "rock"
+    figures = _series_judged(
+        io.read_raster(region / "offsets" / "landsat" / "velocity.tif"),
+        io.read_raster(region / "velocity.tif"), truth,
+    )  # fmt: skip
+    low, high = MUST_COVERAGE
+    missed = [
+        name
+        for name, holds in {
+            "bias": abs(figures["bias"]) <= MUST_BIAS,
+            "detection_limit": figures["detection_limit"] <= MUST_LIMIT,
+            "false_motion": figures["false_motion"] <= MUST_FALSE,
+            "coverage_stable": low <= figures["coverage_stable"] <= high,
+            "coverage_tongues": low <= figures["coverage_tongues"] <= high,
+        }.items()
+        if not holds
+    ]
+    return figures | {"seconds": round(seconds, 1), "missed": missed}
+
+
+def _series_judged(rates: xr.Dataset, joined: xr.Dataset, truth: xr.Dataset) -> Result:
+    """Velocities (m/yr) of the workflow against those of the simulation."""
+    at = {"y": rates.y, "x": rates.x}
+    # Of a place that lies between four pixels, all of which have to be of one tongue.
+    number = truth["tongue"].interp(at, method="nearest")
+    core = distance_transform_edt(truth["tongue"].values > 0)
+    core = truth["tongue"].copy(data=core).interp(at)
+    true = {name: truth[name].interp(at) for name in ("east", "north")}
+    speed = np.hypot(true["east"], true["north"])
+    along = sum(rates[name] * true[name] for name in true) / speed
+    seen = rates["east"].notnull() & rates["north"].notnull()
+    ratios, weights = [], []
+    for k in np.unique(number.values[number.values > 0]):
+        width = float(core.where(number == k).max())
+        inside = (number == k) & (core >= 0.5 * width) & seen
+        if int(inside.sum()) >= 5 and float(speed.where(inside).median()) >= FAST_TONGUE:
+            ratios.append(float((along / speed).where(inside).mean()))
+            weights.append(2.0 * width)
+    stable = (rates["stable_ground"] > 0) & seen
+    tongues = (core >= 2.0) & seen
+    covered = {
+        name: float(np.mean([
+            (abs(rates[k] - true[k]) < 1.96 * rates[f"{k}_error"]).where(where).mean()
+            for k in ("east", "north")
+        ]))
+        for name, where in (("stable", stable), ("tongues", tongues))
+    }  # fmt: skip
+    rest = np.hypot(rates["east"], rates["north"]).where(stable)
+    known = joined["velocity"].notnull() & stable
+    narrow = np.array(weights) < np.median(weights)
+    return {
+        "tongues": len(ratios),
+        "bias": round(float(np.median(ratios)) - 1.0, 4),
+        "bias_narrow": round(float(np.median(np.array(ratios)[narrow])) - 1.0, 4),
+        "bias_wide": round(float(np.median(np.array(ratios)[~narrow])) - 1.0, 4),
+        "ratio_p10_p90": [round(float(q), 3) for q in np.percentile(ratios, (10, 90))],
+        "observed": round(float(seen.mean()), 3),
+        "observed_tongues": round(float(seen.where(core >= 2.0).mean()), 3),
+        "detection_limit": round(float(rates["detection_limit"].where(stable).median()), 4),
+        "stable_speed_p95": round(float(rest.quantile(0.95)), 4),
+        "false_motion": round(float(known.sum() / stable.sum()), 4),
+        "coverage_stable": round(covered["stable"], 4),
+        "coverage_tongues": round(covered["tongues"], 4),
+    }
+
+
+def _write_pair(folder: Path, pair: xr.Dataset, times: int) -> list[Path]:
+    """Two single-band files of ``pair`` laid side by side so many times, in blocks."""
+    import rasterio
+    from rasterio.windows import Window
+
+    size = pair.sizes["y"]
+    profile = {
+        "driver": "GTiff", "dtype": "uint16", "count": 1, "crs": "EPSG:32632",
+        "height": times * size, "width": times * size, "tiled": True, "compress": "deflate",
+        "transform": rasterio.transform.from_origin(500_000.0, 5_200_000.0, 15.0, 15.0),
+    }  # fmt: skip
+    paths = [folder / f"{name}_{times}.tif" for name in ("reference", "secondary")]
+    for path in paths:
+        numbers = np.rint(10.0 * pair[path.stem.split("_")[0]].values).astype(np.uint16)
+        with rasterio.open(path, "w", **profile) as target:
+            for i in range(times):
+                for j in range(times):
+                    target.write(numbers, 1, window=Window(j * size, i * size, size, size))
+    return paths
+
+
+def _match_files(paths: list[Path], workers: int) -> tuple[float, float, int]:
+    """Seconds, peak memory (MB) and places of one pair of files; in a process of its own."""
+    import resource
+
+    images = [shown(open_raster(path), None) for path in paths]
+    with dask.config.set(scheduler="threads", num_workers=workers):
+        part = [image.isel(y=slice(0, 400), x=slice(0, 400)) for image in images]
+        track(*part, MATCHING["optical"]).compute()  # compiles, or loads what is compiled
+        began = time.perf_counter()
+        found = screened(track(*images, MATCHING["optical"]).compute(), 6)
+        seconds = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+    return seconds, peak, int(found["reason"].size)
+
+
+def _in_process(paths: list[Path], workers: int) -> tuple[float, float, int]:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_match_files, paths, workers).result()
+
+
+def large(setting: Setting) -> Result:
+    """Peak memory, and time per place, of the pair and of one a hundred times its size."""
+    pair = _pair("optical", simulation_pairs.displacement("ramp", setting.size), setting.seed)
+    seconds, peak, places = _in_process(_write_pair(setting.folder, pair, 1), WORKERS)
+    much, most, many = _in_process(_write_pair(setting.folder, pair, LARGE), WORKERS)
+    growth = (much / many) / (seconds / places)
+    missed = [
+        name
+        for name, holds in {
+            "peak_mb": peak <= MUST_MB,
+            "large_mb": most <= MUST_LARGE_MB,
+            "growth": growth <= MUST_GROWTH,
+        }.items()
+        if not holds
+    ]
+    return {
+        "peak_mb": round(peak), "large_mb": round(most), "seconds": round(seconds, 2),
+        "large_seconds": round(much, 1), "places": places, "large_places": many,
+        "time_per_place_growth": round(growth, 3), "missed": missed,
+    }  # fmt: skip
+
+
+def workers(setting: Setting) -> Result:
+    """How much faster two workers are than one: the best of three runs each."""
+    pair = _pair("optical", simulation_pairs.displacement("ramp", setting.size), setting.seed)
+    paths = _write_pair(setting.folder, pair, 1)
+    times = {n: min(_in_process(paths, n)[0] for _ in range(3)) for n in (1, 2)}
+    speedup = times[1] / times[2]
+    return {
+        "one_s": round(times[1], 2), "two_s": round(times[2], 2), "speedup": round(speedup, 2),
+        "missed": ["speedup"] if speedup < MUST_SPEEDUP else [],
+    }  # fmt: skip
+
+
+CASES = {"rock-glaciers": rock_glaciers, "large": large, "workers": workers}
+NAMES = [*MUSTS, *CASES]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--case", nargs="+", choices=list(MUSTS), default=list(MUSTS))
+    parser.add_argument("--case", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--peers", type=Path, required=True, help="Python with OpenPIV and OpenCV")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, default=SIZE, help="pixels a side")
@@ -173,7 +352,11 @@ def main() -> int:
     arguments = parser.parse_args()
     with workplace(arguments.folder, "offsets_") as folder:
         setting = Setting(folder, arguments.peers.absolute(), arguments.seed, arguments.size)
-        return run_cases(arguments.case, lambda case: accuracy(setting, case))
+
+        def run(case: str) -> Result:
+            return CASES[case](setting) if case in CASES else accuracy(setting, case)
+
+        return run_cases(arguments.case, run)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from rockglacier import logs
 from rockglacier.grid import Grid, region_grid
+from rockglacier.offsets.tracking import place_grid
 from rockglacier.readers.catalogue import open_stack
 from rockglacier.readers.stack import lonlat_bounds
 
@@ -27,8 +28,12 @@ def place(source, **keys):
 
 if __name__ == "__main__":
     logger = logs.start(snakemake.log[0])
+    found = [place(**track) for track in snakemake.params.tracks.values()]
+    for path in snakemake.input.images:
+        places = place_grid(Grid.load(path), snakemake.params.step_pixels)
+        found.append((places, lonlat_bounds(places)))
     grid = region_grid(
-        [place(**track) for track in snakemake.params.tracks.values()],
+        found,
         area=snakemake.params.area,
         crs=snakemake.params.crs,
         spacing_m=snakemake.params.spacing_m,

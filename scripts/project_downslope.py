@@ -1,8 +1,8 @@
-"""Velocity along the slope from every track of a region."""
+"""Velocity along the surface from every track of a region, joined with its offsets."""
 
 from pathlib import Path
 
-from rockglacier import downslope, io, logs, provenance
+from rockglacier import downslope, io, joining, logs, provenance
 from rockglacier.grid import Grid
 
 if __name__ == "__main__":
@@ -12,13 +12,27 @@ if __name__ == "__main__":
         Path(velocity).parent.name: (io.read_raster(velocity), io.read_raster(sight))
         for velocity, sight in zip(snakemake.input.velocity, snakemake.input.sight, strict=True)
     }
+    slopes = io.open_dataset(snakemake.input.terrain)
+    velocity = None
+    if tracks:
+        velocity = downslope.downslope_velocity(
+            tracks, slopes, grid, min_sensitivity=snakemake.params.min_sensitivity
+        )
+    if snakemake.input.offsets:
+        places = (io.read_raster(path) for path in snakemake.input.offsets)
+        sets = [joining.onto_region(rates, grid) for rates in places]
+        how = snakemake.params.joining
+        velocity = joining.join(
+            velocity,
+            joining.best(sets),
+            slopes,
+            offsets_above=how["offsets_above_m_per_year"],
+            offsets_sigmas=how["offsets_sigmas"],
+            insar_below=how["insar_below_m_per_year"],
+            agree_sigmas=how["agree_sigmas"],
+        )
     io.write_raster(
-        downslope.downslope_velocity(
-            tracks,
-            io.open_dataset(snakemake.input.terrain),
-            grid,
-            min_sensitivity=snakemake.params.min_sensitivity,
-        ),
+        velocity,
         snakemake.output.velocity,
         grid=grid,
         provenance=provenance.record(

@@ -10,7 +10,7 @@ from rockglacier.grid import Grid
 
 
 def track_of(path):
-    """The track whose product this is."""
+    """The track, or the set of images, whose product this is."""
     return Path(path).parent.name
 
 
@@ -42,16 +42,23 @@ if __name__ == "__main__":
         tracks[track_of(path)] |= summary.against_truth(velocities[track_of(path)], truth)
     for path in snakemake.input.backscatter:
         tracks[track_of(path)] |= summary.backscatter_figures(io.open_dataset(path))
+    offsets = {
+        track_of(path): summary.offset_figures(io.read_raster(path))
+        for path in snakemake.input.offsets
+    }
     downslope = {"observed_share": 0.0}  # where no track shows motion
     products = {"figures": str(Path(snakemake.input.figures[0]).parent)}
     if velocity := snakemake.input.velocity:
         downslope = summary.velocity_figures(io.read_raster(velocity))
-        products["velocity"] = ", ".join([velocity, *snakemake.input.tracks])
+        products["velocity"] = ", ".join(
+            [velocity, *snakemake.input.tracks, *snakemake.input.offsets]
+        )
     if snakemake.input.backscatter:
         products["backscatter"] = ", ".join(snakemake.input.backscatter)
     found = {
         "name": snakemake.params.name,
         "tracks": tracks,
+        "offsets": offsets,
         "downslope": downslope,
         "products": products,
     }

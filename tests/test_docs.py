@@ -13,7 +13,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))  # as a program; under pytest it is there already
 
-from rockglacier.configuration import load, read, schema, track_schema  # noqa: E402
+from rockglacier.configuration import images_schema, load, read, schema, track_schema  # noqa: E402
 from rockglacier.conventions import Reason  # noqa: E402
 
 CONFIG = ROOT / "config" / "config.yaml"
@@ -68,8 +68,7 @@ def settings_table():
     return "\n".join([*head, *rows(schema("settings"), read(CONFIG)["defaults"])])
 
 
-def track_table(source):
-    node = track_schema(source)
+def keys_table(node):
     lines = ["| Key | Meaning | Unit | Allowed | |", "|---|---|---|---|---|"]
     for key, child in node["properties"].items():
         if key == "source":
@@ -84,7 +83,10 @@ def track_table(source):
 
 def tables():
     found = {"settings": settings_table()}
-    return found | {source: track_table(source) for source in schema("track")["$defs"]}
+    found |= {source: keys_table(track_schema(source)) for source in schema("track")["$defs"]}
+    return found | {
+        source: keys_table(images_schema(source)) for source in schema("images")["$defs"]
+    }
 
 
 def with_tables(text):
@@ -105,7 +107,7 @@ EXAMPLES = [
     block
     for document in DOCUMENTS
     for block in re.findall(r"```yaml\n(.*?)```", document.read_text(), re.S)
-    if "tracks:" in block
+    if "tracks:" in block or "images:" in block
 ]
 
 
@@ -117,12 +119,13 @@ def test_every_region_in_the_documents_is_valid(block, tmp_path):
         (tmp_path / path).mkdir(parents=True, exist_ok=True)
     (tmp_path / "example.yaml").write_text(block)
     config = read(CONFIG) | {"regions": "example", "region_folder": str(tmp_path)}
-    assert load(config, CONFIG)["example"]["tracks"]
+    region = load(config, CONFIG)["example"]
+    assert region["tracks"] or region["images"]
 
 
 def test_every_reader_has_an_example():
     sources = set(re.findall(r"source: *(\w+)", "".join(EXAMPLES)))
-    assert sources == set(schema("track")["$defs"])
+    assert sources == set(schema("track")["$defs"]) | set(schema("images")["$defs"])
 
 
 def test_the_guide_names_every_reason():

@@ -130,6 +130,28 @@ def _backscatter(grid: Grid) -> xr.Dataset:
     return xr.Dataset(maps)
 
 
+def _offsets(grid: Grid) -> xr.Dataset:
+    """A glacier that flows south-east across ground at rest, a corner of it unseen."""
+    rng = np.random.default_rng(3)
+    rate = np.where(abs(np.arange(grid.width) - grid.width // 2) < grid.width // 5, 40.0, 0.0)
+    maps = {}
+    for name, sign in (("east", 1.0), ("north", -1.0)):
+        values = sign * rate + 0.8 * rng.normal(size=grid.shape)
+        values[:6, :9] = np.nan
+        maps[name] = _map(grid, values, "m/yr")
+    codes = np.where(np.isnan(maps["east"]), rng.integers(1, 11, grid.shape), 0)
+    return xr.Dataset(
+        maps
+        | {
+            "detection_limit": _map(grid, 2.0, "m/yr")
+            .where(maps["east"].notnull())
+            .assign_attrs(units="m/yr"),
+            "match_reason": _map(grid, codes, "1"),
+            "stable_ground": _map(grid, rate == 0.0, "1"),
+        }
+    )
+
+
 CORRECTIONS = {
     "height": {"variance_before_m2": 2.5e-5, "variance_after_m2": 1.2e-5, "applied": True},
     "delays": {"variance_before_m2": 1.2e-5, "variance_after_m2": 1.4e-5, "applied": False},
@@ -162,6 +184,8 @@ def _draw_all(grid: Grid, folder, **options):
             "corrections",
             "backscatter",
             "geometry",
+            "offsets",
+            "joined",
         )
     }
     figures.plot_network(pairs, path["network"], title="Region", **options)
@@ -183,6 +207,13 @@ def _draw_all(grid: Grid, folder, **options):
         sight.assign(observable=seen), _map(grid, 0.4, "1"), path["geometry"], grid=grid,
         height=height, title="Region", **options,
     )  # fmt: skip
+    figures.plot_offsets(
+        _offsets(grid), path["offsets"], grid=grid, height=height, title="Region", **options
+    )
+    joined = _downslope(grid)
+    source = np.where(joined["velocity"].isnull(), 0, np.random.default_rng(4).integers(1, 4))
+    joined["velocity_source"] = _map(grid, source, "1")
+    figures.plot_downslope(joined, path["joined"], grid=grid, height=height, **options)
     figures.plot_corrections(CORRECTIONS, path["corrections"], **options)
     figures.plot_backscatter(
         _backscatter(grid), path["backscatter"], grid=grid, height=height, title="Region", **options
@@ -228,7 +259,7 @@ def test_pdf_where_the_path_says_so(grid, tmp_path):
 )
 def test_nothing_is_clipped_and_no_text_overlaps(grid, tmp_path, drawn):
     _draw_all(grid, tmp_path)
-    assert len(drawn) == 9
+    assert len(drawn) == 11
     for figure in drawn:
         renderer = FigureCanvasAgg(figure).get_renderer()
         with mpl.rc_context(figures.STYLE):
@@ -573,7 +604,11 @@ def test_a_region_without_any_observation_still_has_figures(grid, tmp_path):
     empty["reason"] = _map(grid, 1, "1")
     figures.plot_downslope(empty, tmp_path / "d.png", grid=grid, height=voids)
     figures.plot_corrections({}, tmp_path / "e.png")
-    assert len(list(tmp_path.iterdir())) == 5
+    unseen = _offsets(grid)
+    for name in ("east", "north", "detection_limit"):
+        unseen[name] = _map(grid, nothing, "m/yr")
+    figures.plot_offsets(unseen, tmp_path / "o.png", grid=grid, height=voids)
+    assert len(list(tmp_path.iterdir())) == 6
 
 
 def test_wrong_units_leave_no_file(grid, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from rockglacier.errors import SceneError
-from rockglacier.offsets.bias import without_bias
+from rockglacier.offsets.bias import estimate_bias
 
 SHAPE = (80, 100)
 
@@ -36,19 +36,21 @@ def field(bias_east: np.ndarray, *, seed: int = 0) -> tuple[xr.Dataset, xr.DataA
 def test_shift_and_ramp_go_and_motion_stays() -> None:
     x = np.linspace(-1.0, 1.0, SHAPE[1])
     offsets, stable, truth = field(np.broadcast_to(5.0 + 4.0 * x, SHAPE))
-    left = without_bias(offsets, stable, model="ramp")
+    bias = estimate_bias(offsets, stable, model="ramp")
+    left = bias.removed(offsets)
     assert float((left["east"] - truth).mean()) == pytest.approx(0.0, abs=0.15)
     assert float(left["east"].where(~stable).mean()) == pytest.approx(40.0, abs=0.3)
-    assert left.attrs["north_shift_m"] == pytest.approx(-3.0, abs=0.15)
+    assert bias.coefficients["north"][0] == pytest.approx(-3.0, abs=0.15)
     # A shift alone leaves the ramp, which then counts as scatter.
-    even = without_bias(offsets, stable, model="shift")
-    assert even.attrs["east_stable_nmad_m"] > 1.2 * left.attrs["east_stable_nmad_m"]
+    even = estimate_bias(offsets, stable, model="shift")
+    assert even.stable_nmad_m["east"] > 1.2 * bias.stable_nmad_m["east"]
 
 
 def test_errors_are_scaled_to_what_stable_ground_scatters() -> None:
     offsets, stable, truth = field(np.zeros(SHAPE))
-    left = without_bias(offsets, stable)
-    assert left.attrs["east_error_scale"] == pytest.approx(2.0, abs=0.1)
+    bias = estimate_bias(offsets, stable)
+    left = bias.removed(offsets)
+    assert bias.error_scale["east"] == pytest.approx(2.0, abs=0.1)
     z = ((left["east"] - truth) / left["east_error"]).values
     assert 0.94 < np.mean(np.abs(z) < 1.96) < 0.96
     np.testing.assert_allclose(
@@ -59,7 +61,7 @@ def test_errors_are_scaled_to_what_stable_ground_scatters() -> None:
 def test_gross_errors_on_stable_ground_do_not_draw_the_fit() -> None:
     offsets, stable, truth = field(np.full(SHAPE, 5.0))
     offsets["east"][:10, :60] = 300.0
-    left = without_bias(offsets, stable)
+    left = estimate_bias(offsets, stable).removed(offsets)
     assert float((left["east"] - truth)[70:].mean()) == pytest.approx(0.0, abs=0.4)
 
 
@@ -67,16 +69,26 @@ def test_stripes_along_the_orbit_go() -> None:
     stripe = np.where(np.arange(SHAPE[1]) // 20 % 2, 3.0, -3.0)
     offsets, stable, _ = field(np.broadcast_to(stripe, SHAPE))
     plain, clean = (
-        without_bias(offsets, stable, model=model, heading_deg=180.0)
+        estimate_bias(offsets, stable, model=model, heading_deg=180.0)
         for model in ("ramp", "stripes")
     )
-    assert plain.attrs["east_stable_nmad_m"] > 3.5
-    assert clean.attrs["east_stable_nmad_m"] < 2.6
-    assert float(clean["east"].where(~stable).mean()) == pytest.approx(40.0, abs=0.5)
+    assert plain.stable_nmad_m["east"] > 3.5
+    assert clean.stable_nmad_m["east"] < 2.6
+    assert float(clean.removed(offsets)["east"].where(~stable).mean()) == pytest.approx(
+        40.0, abs=0.5
+    )
 
 
 def test_a_pair_without_stable_ground_is_refused() -> None:
     offsets, stable, _ = field(np.zeros(SHAPE))
     offsets["east"] = offsets["east"].where(~stable)
     with pytest.raises(SceneError, match="0 places of stable ground"):
-        without_bias(offsets, stable)
+        estimate_bias(offsets, stable)
+
+
+def test_the_bias_of_a_part_is_that_of_the_whole() -> None:
+    x = np.linspace(-1.0, 1.0, SHAPE[1])
+    offsets, stable, _ = field(np.broadcast_to(5.0 + 4.0 * x, SHAPE))
+    bias = estimate_bias(offsets, stable, model="stripes")
+    part = {"y": slice(10, 20), "x": slice(5, 50)}
+    xr.testing.assert_allclose(bias.removed(offsets.isel(part)), bias.removed(offsets).isel(part))

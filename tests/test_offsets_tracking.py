@@ -8,8 +8,9 @@ from scipy.ndimage import map_coordinates
 
 from rockglacier import simulation_pairs as pairs
 from rockglacier.errors import DimensionError
+from rockglacier.offsets.reasons import Reason
 from rockglacier.offsets.screening import screened
-from rockglacier.offsets.tracking import Matching, Reason, track
+from rockglacier.offsets.tracking import Matching, track
 
 OPTICAL = Matching(chips=(16, 32))
 RADAR = Matching(chips=(32,), prefilter="wallis")

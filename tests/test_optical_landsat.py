@@ -144,7 +144,7 @@ def test_scenes_from_before_the_collections(real_data: Callable[[str], Path]) ->
     scenes = [read_scene(p) for p in find_scenes(real_data("optical/carst_yahtse_landsat8"))]
     assert [str(s.time)[:10] for s in scenes] == ["2016-07-18", "2016-08-03"]
     assert {s.orbit for s in scenes} == {"063018"}
-    assert all(s.collection == 0 and s.quality is None for s in scenes)
+    assert all(s.version == 0 and s.quality is None for s in scenes)
     first, second = (open_band(scene) for scene in scenes)
     assert first.shape == (1087, 1698) and first.attrs["crs"] == "EPSG:32607"
     assert np.array_equal(first["x"], second["x"])

@@ -103,6 +103,11 @@ def track_schema(source: str) -> Settings:
     return {"type": "object", "additionalProperties": False, **schema("track")["$defs"][source]}
 
 
+def images_schema(source: str) -> Settings:
+    """The schema of a set of images that is read from ``source``."""
+    return {"type": "object", "additionalProperties": False, **schema("images")["$defs"][source]}
+
+
 def source_paths(track: Mapping[str, Any]) -> list[Path]:
     """Files and folders that a ``track`` of :func:`load` is read from; they need not exist.
 
@@ -199,20 +204,54 @@ def _region(region: Settings, path: Path, defaults: Settings) -> Settings:
     own = schema("region")["properties"]
     settings = schema("settings")["properties"]
     _validate(region, {**schema("region"), "properties": {**own, **settings}}, where)
+    if not ("tracks" in region or "images" in region):
+        raise ConfigurationError(
+            f"{where}: tracks is missing; needed: {own['tracks']['description'].rstrip('.')}; or "
+            "images, optical scenes."
+        )
     merged = _merge(defaults, {k: v for k, v in region.items() if k in settings})
     _check_order(merged, where)
     tracks = {}
-    for name, track in region["tracks"].items():
+    for name, track in region.get("tracks", {}).items():
         key = f"tracks.{name}"
-        source = track.get("source")
-        _validate({"source": source} if "source" in track else {}, _source_schema(), where, key)
-        needed = track_schema(source)
-        _validate(track, needed, where, key)
-        given = {k: p["default"] for k, p in needed["properties"].items() if "default" in p} | track
-        tracks[name] = _resolve(given, needed, path, key)
+        tracks[name] = _entry(track, "track", track_schema, path, key)
         _check_scenes(tracks[name], merged, where, key)
+    images = {}
+    for name, entry in region.get("images", {}).items():
+        key = f"images.{name}"
+        images[name] = _entry(entry, "images", images_schema, path, key)
+        _check_images(images[name], merged, where, key)
     found = _resolve(merged, schema("settings"), path, "")
-    return {"name": region["name"], "file": where, "tracks": tracks, **found}
+    return {"name": region["name"], "file": where, "tracks": tracks, "images": images, **found}
+
+
+def _entry(
+    given: Settings, kind: str, schema_of: Callable[[str], Settings], path: Path, key: str
+) -> Settings:
+    """One entry of a region file, complete; ``kind`` names the schema that lists its sources."""
+    source = given.get("source")
+    _validate({"source": source} if "source" in given else {}, _sources(kind), str(path), key)
+    needed = schema_of(str(source))
+    _validate(given, needed, str(path), key)
+    defaults = {k: p["default"] for k, p in needed["properties"].items() if "default" in p}
+    return dict(_resolve(defaults | given, needed, path, key))
+
+
+def _check_images(images: Settings, settings: Settings, where: str, key: str) -> None:
+    """What images need of the region's settings, and the order of their own."""
+    if not (settings["stable_ground"] or settings["moving_areas"]):
+        raise ConfigurationError(
+            f"{where}: {key} needs stable_ground, or moving_areas outside of which ground is "
+            "stable: what offsets show there is their bias; name one of them."
+        )
+    if settings["dem"] is None:
+        raise ConfigurationError(
+            f"{where}: {key} needs dem, along whose surface motion is told; name one."
+        )
+    if images["pair_days"][0] >= images["pair_days"][1]:
+        raise ConfigurationError(
+            f"{where}: {key}.pair_days is {images['pair_days']}; the first must be the lower."
+        )
 
 
 def _check_scenes(track: Settings, settings: Settings, where: str, key: str) -> None:
@@ -227,14 +266,14 @@ def _check_scenes(track: Settings, settings: Settings, where: str, key: str) -> 
             )
 
 
-def _source_schema() -> Settings:
+def _sources(kind: str) -> Settings:
     return {
         "type": "object",
         "required": ["source"],
         "properties": {
             "source": {
-                "description": "Reader of the track",
-                "enum": list(schema("track")["$defs"]),
+                "description": f"Reader of the {kind}",
+                "enum": list(schema(kind)["$defs"]),
             }
         },
     }
@@ -289,6 +328,9 @@ def _check_order(settings: Settings, where: str, prefix: str = "") -> None:
             raise ConfigurationError(
                 f"{where}: {prefix}{key} is {values}; the first must be below the second."
             )
+    chips = settings["offsets"]["chips"]
+    if chips != sorted(chips):
+        raise ConfigurationError(f"{where}: {prefix}offsets.chips is {chips}; they must ascend.")
     if settings["reference"]["window_pixels"] % 2 == 0:
         raise ConfigurationError(
             f"{where}: {prefix}reference.window_pixels is {settings['reference']['window_pixels']};"

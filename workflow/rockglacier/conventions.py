@@ -53,6 +53,17 @@ class Reason(IntEnum):
     INSENSITIVE = 6  # the line of sight hardly sees downslope motion, or the ground is level
     INCONSISTENT = 7  # tracks contradict each other
     UPSLOPE = 8  # upslope by more than its error: heave, subsidence or an error, not creep
+    CONTRADICTED = 9  # interferometry and offsets contradict each other
+    UNDETECTED = 10  # no interferometry, and offsets no larger than their error
+
+
+class VelocitySource(IntEnum):
+    """What tells the velocity of a pixel (band ``velocity_source``)."""
+
+    NONE = 0
+    INTERFEROMETRY = 1
+    OFFSETS = 2
+    BOTH = 3  # their weighted mean
 
 
 def metres_per_radian(wavelength_m: float) -> float:

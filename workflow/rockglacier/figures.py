@@ -18,10 +18,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from rockglacier.conventions import DATE, MAP, Reason, X, Y, require
+from rockglacier.conventions import DATE, MAP, Reason, VelocitySource, X, Y, require
 from rockglacier.grid import METRES_PER_DEGREE, Grid
 from rockglacier.io import atomic
 from rockglacier.network import incidence, islands
+from rockglacier.offsets.reasons import Reason as Match
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +59,30 @@ REASONS = {
     Reason.INSENSITIVE: "insensitive or level",
     Reason.INCONSISTENT: "tracks contradict",
     Reason.UPSLOPE: "upslope",
+    Reason.CONTRADICTED: "InSAR and offsets contradict",
+    Reason.UNDETECTED: "offsets below detection",
 }
+
+SOURCES = {
+    VelocitySource.NONE: "nothing",
+    VelocitySource.INTERFEROMETRY: "interferometry",
+    VelocitySource.OFFSETS: "offsets",
+    VelocitySource.BOTH: "both",
+}
+MATCHES = {
+    Match.OBSERVED: "matched",
+    Match.NO_DATA: "no data, cloud",
+    Match.FEATURELESS: "featureless",
+    Match.OUTSIDE: "beyond the image",
+    Match.SEARCH_EDGE: "at the edge of the search",
+    Match.DIVERGED: "no fit",
+    Match.LOW_CORRELATION: "low correlation",
+    Match.AMBIGUOUS: "ambiguous",
+    Match.BACKWARD: "not found backward",
+    Match.NEIGHBOURS: "unlike its neighbours",
+    Match.MEDIAN: "far from their median",
+}
+ARROWS = 28  # across the longer side of a map
 
 
 @contextmanager
@@ -291,25 +315,29 @@ def _count_map(values: xr.DataArray, title: str, label: str) -> _Map:
     )  # fmt: skip
 
 
-def _reason_map(reason: xr.DataArray) -> _Map:
+def _reason_map(
+    reason: xr.DataArray,
+    names: Mapping[Any, str] = REASONS,
+    title: str = "Observed, or why not",
+) -> _Map:
     """Why there is no velocity, or one with care; observed ground stays plain."""
     import matplotlib as mpl
     from matplotlib.colors import BoundaryNorm, ListedColormap
 
-    codes = [code for code in Reason if bool((reason == code).any())]
-    hues = mpl.color_sequences["petroff8"]
-    palette = dict(zip(Reason, ("0.97", "0.6", *hues), strict=False))
+    codes = [code for code in names if bool((reason == code).any())]
+    hues = mpl.color_sequences["petroff10"]
+    palette = dict(zip(names, ("0.97", "0.6", *hues), strict=False))
     index = xr.full_like(reason, np.nan, dtype=np.float64)
     for k, code in enumerate(codes):
         index = index.where(reason != code, k)
     share = [100.0 * float((reason == code).mean()) for code in codes]
     return _Map(
         index,
-        "Observed, or why not",
+        title,
         "",
         ListedColormap([palette[code] for code in codes]),
         BoundaryNorm(np.arange(len(codes) + 1) - 0.5, max(1, len(codes))),
-        names=tuple(f"{REASONS[c]} ({_percent(s)})" for c, s in zip(codes, share, strict=True)),
+        names=tuple(f"{names[c]} ({_percent(s)})" for c, s in zip(codes, share, strict=True)),
     )
 
 
@@ -820,9 +848,10 @@ def plot_downslope(
     title: str = "",
     provenance: Mapping[str, str] | None = None,
 ) -> None:
-    """Downslope velocity in the classes of moving areas, its error, the sensitivity and reasons.
+    """Downslope velocity in the classes of moving areas, its error, what tells it, and reasons.
 
-    ``downslope`` is what :func:`rockglacier.downslope.downslope_velocity` returns.
+    ``downslope`` is what :func:`rockglacier.downslope.downslope_velocity` or
+    :func:`rockglacier.joining.join` returns.
     """
     import matplotlib as mpl
     from matplotlib.colors import Normalize
@@ -830,15 +859,19 @@ def plot_downslope(
     panels = [
         _class_map(downslope["velocity"]),
         _rate_map(downslope["velocity_error"], "Standard error of velocity", unit="cm/yr"),
-        _Map(
+        _reason_map(downslope["reason"]),
+    ]
+    if "velocity_source" in downslope:
+        panels.insert(2, _reason_map(downslope["velocity_source"], SOURCES, "What tells it"))
+    else:
+        shares = _Map(
             downslope["sensitivity"],
             "Line-of-sight share of downslope motion",
             "",
             mpl.colormaps["PuOr"],
             Normalize(-1.0, 1.0),
-        ),
-        _reason_map(downslope["reason"]),
-    ]
+        )
+        panels.insert(2, shares)
     with _figure(path, _size(grid, 2, 2), title, provenance) as figure:
         _maps(figure, panels, grid, height, 2, 2)
 
@@ -943,6 +976,88 @@ def _decibel_map(
         Normalize(low, high),
         beyond.get((bool((known < low).any()), bool((known > high).any())), "neither"),
     )
+
+
+def plot_offsets(
+    rates: xr.Dataset,
+    path: str | Path,
+    *,
+    grid: Grid,
+    height: xr.DataArray | None = None,
+    title: str = "",
+    provenance: Mapping[str, str] | None = None,
+) -> None:
+    """Speed and direction of offsets, what they can detect, why not, and stable ground.
+
+    ``rates`` is what :func:`rockglacier.offsets.inversion.velocities` returns, with
+    ``stable_ground`` (1 where ground is stable). Arrows stand where motion exceeds the detection
+    limit.
+    """
+    speed = rates["east"].copy(data=np.hypot(rates["east"].values, rates["north"].values))
+    panels = [
+        _rate_map(speed, "Horizontal speed", relief=True),
+        _rate_map(rates["detection_limit"], "Detection limit"),
+        _reason_map(rates["match_reason"], MATCHES, "Matched, or mostly why not"),
+    ]
+    with _figure(path, _size(grid, 2, 2), title, provenance) as figure:
+        _maps(figure, panels, grid, height, 2, 2)
+        _arrows(figure.axes[0], rates, speed, grid)
+        axes = figure.add_subplot(2, 2, 4)
+        _components(axes, rates)
+        axes.set_box_aspect(_shape(grid))
+
+
+def _arrows(axes: Axes, rates: xr.Dataset, speed: xr.DataArray, grid: Grid) -> None:
+    """Direction of motion, one arrow a block of places: that of its fastest sure place."""
+    side = max(1, math.ceil(max(grid.shape) / ARROWS))
+    sure = speed.where(speed > rates["detection_limit"]).values
+    rows, columns = (n // side * side for n in sure.shape)
+    blocks = sure[:rows, :columns].reshape(rows // side, side, columns // side, side)
+    flat = blocks.transpose(0, 2, 1, 3).reshape(rows // side, columns // side, -1)
+    some = np.isfinite(flat).mean(axis=-1) > 0.5
+    if not some.any():
+        return
+    at = np.nanargmax(np.where(some[..., None], flat, 0.0), axis=-1)
+    i, j = np.nonzero(some)
+    row, column = i * side + at[i, j] // side, j * side + at[i, j] % side
+    east, north = (rates[name].values[row, column] for name in ("east", "north"))
+    length = np.hypot(east, north)
+    axes.quiver(
+        grid.x[column], grid.y[row], east / length, north / length,
+        angles="xy", scale_units="xy", scale=1.0 / (0.8 * side * grid.dx), pivot="mid",
+        width=0.003, headwidth=4.0, color="C0", zorder=0.4,
+    )  # fmt: skip
+
+
+def _components(axes: Axes, rates: xr.Dataset) -> None:
+    """Both components on stable ground."""
+    stable = rates["stable_ground"].values > 0
+    axes.spines[["top", "right"]].set_visible(False)
+    samples = {}
+    for name in ("east", "north"):
+        values = rates[name].values[stable].astype(np.float64)
+        samples[name] = values[np.isfinite(values)]
+    count = samples["east"].size
+    title = f"Stable ground: {count:_} places".replace("_", "\u202f")
+    axes.set_title(title)
+    if not count:
+        axes.text(0.5, 0.5, "none observed", ha="center", transform=axes.transAxes)
+        return
+    spread = {k: 1.4826 * float(np.median(np.abs(v - np.median(v)))) for k, v in samples.items()}
+    limit = 6.0 * max(max(spread.values()), 1e-6)
+    unit = _rate_unit(limit)
+    factor = RATE_UNITS[unit]
+    bins = np.linspace(-limit, limit, 61) * factor
+    title += "\nNMAD " + ", ".join(f"{spread[k] * factor:.3g} {k}" for k in samples)
+    for k, (name, values) in enumerate(samples.items()):
+        axes.hist(
+            values * factor, bins=bins.tolist(), weights=np.full(count, 100.0 / count),
+            histtype="step", color=f"C{k}", label=name,
+        )  # fmt: skip
+    axes.set_title(title)
+    axes.legend(loc="upper right")
+    axes.set_xlabel(f"Velocity ({unit})")
+    axes.set_ylabel("Share of places (%)")
 
 
 def plot_corrections(

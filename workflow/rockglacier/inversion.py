@@ -228,6 +228,7 @@ def invert(
     *,
     wavelength_m: float,
     looks: float | None = None,
+    weights: np.ndarray | None = None,
     reference_phase: xr.DataArray | None = None,
     cycles: xr.DataArray | None = None,
     norm: Literal["l2", "l1"] = "l2",
@@ -244,6 +245,9 @@ def invert(
         (pair, y, x) from :func:`rockglacier.phase_noise.coherence_product`. With ``looks``
         (effective independent looks), a pair weighs the inverse of its phase variance
         (:func:`rockglacier.phase_noise.phase_variance`). Without either, all pairs weigh the same.
+    weights
+        In place of ``looks``: weights over the product, as of
+        :func:`rockglacier.phase_noise.weight_table`.
     reference_phase
         (pair,), rad, subtracted from every pixel.
     cycles
@@ -278,8 +282,8 @@ def invert(
     network = Network(phase["reference"].values, phase["secondary"].values)
     pairs, dates = phase.sizes[PAIR], network.dates.size
     offset = np.zeros(pairs) if reference_phase is None else reference_phase.values
-    weighted = product is not None and looks is not None
-    table = weight_table(looks if weighted else None)
+    weighted = product is not None and (looks is not None or weights is not None)
+    table = weight_table(looks if weighted else None) if weights is None else weights
     scale = metres_per_radian(wavelength_m)
 
     def block(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -208,12 +208,15 @@ def write_raster(
 
 
 def read_raster(path: str | Path) -> xr.Dataset:
-    """Read the bands that :func:`write_raster` wrote into a Dataset of named variables."""
+    """Read the bands that :func:`write_raster` wrote into a Dataset of named variables.
+
+    Attributes are the file's tags and ``crs``.
+    """
     import rasterio
 
     with rasterio.open(path) as source:
         grid = Grid.from_raster(path)
-        dataset = xr.Dataset(attrs=dict(source.tags()))
+        dataset = xr.Dataset(attrs=dict(source.tags()) | {"crs": grid.crs})
         for band, name in enumerate(source.descriptions, start=1):
             tags = source.tags(band)
             attrs = {k: tags[k] for k in ("long_name", "units") if k in tags}

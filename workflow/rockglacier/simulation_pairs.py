@@ -84,14 +84,9 @@ def optical_pair(moved: xr.Dataset, *, noise: float = 0.15, seed: int = 0) -> xr
     """
     random = stream(seed, 0, 0)
     size = moved.sizes[Y]
-    wide = size + 2 * MARGIN
-    frequency = np.hypot(fftfreq(wide)[:, None], fftfreq(wide)[None])
-    amplitude = np.maximum(frequency, 1.0 / LARGEST_SCALE) ** -TEXTURE_EXPONENT
-    amplitude /= 1.0 + (frequency / TEXTURE_CUTOFF) ** 16
-    texture = ifft2(fft2(random.standard_normal((wide, wide))) * amplitude).real
-    texture /= texture.std()
-    reference = _seen(texture, moved)
-    secondary = texture[MARGIN:-MARGIN, MARGIN:-MARGIN]
+    ground = _texture(size + 2 * MARGIN, random)
+    reference = _seen(ground, moved)
+    secondary = ground[MARGIN:-MARGIN, MARGIN:-MARGIN]
     light = gaussian_filter(random.standard_normal((size, size)), 80.0, mode="wrap")
     light /= light.std()
     secondary = secondary * (1.0 + 0.2 * light) + 0.5 * light
@@ -127,13 +122,31 @@ def radar_pair(moved: xr.Dataset, *, coherence: float = 0.7, seed: int = 0) -> x
     return xr.Dataset({name: _image(image.astype(np.complex64)) for name, image in pair.items()})
 
 
+def texture(size: int, finer: int, random: np.random.Generator) -> np.ndarray:
+    """Texture of the ground (mean 0, deviation 1), ``size`` pixels a side, made ``finer``."""
+    return _refined(_texture(size, random), finer)
+
+
+def _texture(size: int, random: np.random.Generator) -> np.ndarray:
+    frequency = np.hypot(fftfreq(size)[:, None], fftfreq(size)[None])
+    amplitude = np.maximum(frequency, 1.0 / LARGEST_SCALE) ** -TEXTURE_EXPONENT
+    amplitude /= 1.0 + (frequency / TEXTURE_CUTOFF) ** 16
+    ground = ifft2(fft2(random.standard_normal((size, size))) * amplitude).real
+    return np.asarray(ground / ground.std())
+
+
+def _refined(ground: np.ndarray, finer: int) -> np.ndarray:
+    """``ground`` on a grid so much finer, by its own spectrum."""
+    size = ground.shape[0]
+    spectrum = np.zeros((finer * size, finer * size), np.complex128)
+    pad = (finer * size - size) // 2
+    spectrum[pad : pad + size, pad : pad + size] = fftshift(fft2(ground))
+    return np.asarray(finer**2 * ifft2(ifftshift(spectrum)).real)
+
+
 def _seen(ground: np.ndarray, moved: xr.Dataset) -> np.ndarray:
     """What of the ``ground`` (with its margin) lies where each pixel of the reference moved to."""
-    wide = ground.shape[0]
-    spectrum = np.zeros((FINER * wide, FINER * wide), np.complex128)
-    pad = (FINER * wide - wide) // 2
-    spectrum[pad : pad + wide, pad : pad + wide] = fftshift(fft2(ground))
-    finer = FINER**2 * ifft2(ifftshift(spectrum)).real
+    finer = _refined(ground, FINER)
     y, x = np.mgrid[: moved.sizes[Y], : moved.sizes[X]]
     at = [
         FINER * (y + moved["rows"].values + MARGIN),

@@ -77,6 +77,25 @@ def backscatter_figures(factors: xr.Dataset) -> dict[str, float]:
     return figures
 
 
+def offset_figures(rates: xr.Dataset) -> dict[str, float]:
+    """Share of places observed, their fastest (99th percentile), and what stable ground shows.
+
+    ``rates`` holds ``east``, ``north``, ``detection_limit`` (m/yr; y, x) and ``stable_ground``.
+    """
+    speed = np.hypot(rates["east"].values, rates["north"].values)
+    seen, stable = np.isfinite(speed), rates["stable_ground"].values > 0
+    figures = {"observed_share": _number(seen.mean())}
+    if seen.any():
+        figures["speed_m_yr_p99"] = _number(np.percentile(speed[seen], 99.0))
+    if (seen & stable).any():
+        rest = speed[seen & stable]
+        figures["detection_limit_m_yr"] = _number(
+            np.median(rates["detection_limit"].values[seen & stable])
+        )
+        figures["stable_speed_m_yr_p95"] = _number(np.percentile(rest, 95.0))
+    return figures
+
+
 def correction_figures(report: Mapping[str, Any]) -> dict[str, float]:
     """Share of the variance over stable ground that each applied correction removed."""
     return {
@@ -95,6 +114,10 @@ def report(summary: Mapping[str, Any]) -> str:
     """``summary`` as lines for a person."""
     lines = [summary["name"]]
     lines += [f"  {track}: {_sentence(figures)}" for track, figures in summary["tracks"].items()]
+    lines += [
+        f"  offsets {name}: {_sentence(figures)}"
+        for name, figures in summary.get("offsets", {}).items()
+    ]
     lines.append(f"  downslope: {_sentence(summary['downslope'])}")
     lines += [f"  {what}: {path}" for what, path in summary["products"].items()]
     return "\n".join(lines)
@@ -113,6 +136,9 @@ SENTENCE = (
     ("closure_share", "after correction {:.2%}"),
     ("rmse_mm_yr", "{:.1f} mm/yr off the truth"),
     ("coverage_of_95_percent", "which the 95 % interval holds in {:.0%}"),
+    ("speed_m_yr_p99", "99 % below {:.2f} m/yr"),
+    ("detection_limit_m_yr", "detection limit {:.2f} m/yr"),
+    ("stable_speed_m_yr_p95", "95 % of stable ground below {:.2f} m/yr"),
     ("backscatter_dates", "backscatter of {} dates"),
     ("backscatter_share", "seen in {:.0%}"),
     ("backscatter_db_median", "median {:.1f} dB"),

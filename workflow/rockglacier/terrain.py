@@ -130,7 +130,7 @@ def terrain(dem: xr.DataArray, grid: Grid, *, smooth_m: float = 0.0) -> xr.Datas
     east, north = -down_x / columns[:, None], down_y / rows
     steepness = np.hypot(east, north)
     level = steepness < 1e-6
-    azimuth = np.degrees(np.arctan2(east, north)) + _grid_north(grid)
+    azimuth = np.degrees(np.arctan2(east, north)) + grid_north(grid)
     fields = {
         "slope": (np.degrees(np.arctan(steepness)), void, "slope of steepest descent"),
         "aspect": (
@@ -174,7 +174,7 @@ def _bridged(heights: np.ndarray) -> np.ndarray:
     return np.asarray(filled, np.float64)
 
 
-def _grid_north(grid: Grid) -> np.ndarray | float:
+def grid_north(grid: Grid) -> np.ndarray | float:
     """Azimuth (deg) of the grid's north at every pixel; zero on a geographic grid."""
     if grid.geographic:
         return 0.0

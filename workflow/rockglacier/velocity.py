@@ -349,7 +349,12 @@ class _Noise:
     """What the kernels need of a network: its plan and the weights of its coherence."""
 
     def __init__(
-        self, dates: np.ndarray, product: xr.DataArray | None, looks: float | None, factor: float
+        self,
+        dates: np.ndarray,
+        product: xr.DataArray | None,
+        looks: float | None,
+        weights: np.ndarray | None,
+        factor: float,
     ) -> None:
         if product is None:
             first = second = np.empty(0, np.int64)
@@ -370,7 +375,8 @@ class _Noise:
         self.step = np.diff(np.asarray(dates)) / np.timedelta64(1, "D")
         self.plan = plan(first, second, len(dates))
         factor = max(factor, LEAST_VARIANCE_FACTOR)
-        self.table = (weight_table(looks) / factor).astype(np.float32)
+        table = weight_table(looks) if weights is None else weights
+        self.table = (table / factor).astype(np.float32)
 
 
 def sample_bands(stable_ground: xr.DataArray, *, margin: int) -> list[Band]:
@@ -391,6 +397,7 @@ def delay_variance(
     *,
     wavelength_m: float,
     looks: float | None,
+    weights: np.ndarray | None = None,
     variance_factor: float = 1.0,
     sample: xr.DataArray,
     seed: int = 0,
@@ -428,7 +435,7 @@ def delay_variance(
     )
     enough = np.isfinite(series).sum(axis=0) >= model.sizes["term"] + 2
     series, gamma = series[:, enough], np.ascontiguousarray(gamma[:, enough])
-    noise = _Noise(model[DATE].values, product, looks, variance_factor)
+    noise = _Noise(model[DATE].values, product, looks, weights, variance_factor)
     score, information = np.empty_like(series), np.empty_like(series)
     variance = np.full(series.shape[0], 0.25)
     for _ in range(LIKELIHOOD_ITERATIONS):
@@ -483,6 +490,7 @@ def estimate(
     *,
     wavelength_m: float,
     looks: float | None,
+    weights: np.ndarray | None = None,
     delay_variance: xr.DataArray,
     variance_factor: float = 1.0,
 ) -> xr.Dataset:
@@ -497,8 +505,9 @@ def estimate(
         made it. None for a series of unknown network: only ``delay_variance`` weighs its dates.
     model
         From :func:`time_model`.
-    looks
-        Effective independent looks of the coherence.
+    looks, weights
+        Effective independent looks of the coherence; or weights over the product, as of
+        :func:`rockglacier.phase_noise.weight_table`.
     delay_variance
         (date,), m^2, from :func:`delay_variance`.
     variance_factor
@@ -520,7 +529,7 @@ def estimate(
     """
     require(displacement, dims=(DATE,), units="m")
     terms = [str(t) for t in model["term"].values]
-    noise = _Noise(model[DATE].values, product, looks, variance_factor)
+    noise = _Noise(model[DATE].values, product, looks, weights, variance_factor)
     scale = metres_per_radian(wavelength_m)
     variance = np.maximum(delay_variance.values / scale**2, MINIMUM_DELAY_RAD**2)
     design = np.ascontiguousarray(model.values, dtype=np.float64)

@@ -33,6 +33,9 @@ pathvars:
 wildcard_constraints:
     region="|".join(REGIONS),
     track=r"[A-Za-z0-9_-]+",
+    images=r"[A-Za-z0-9_-]+",
+    reference=r"\d{8}",
+    secondary=r"\d{8}",
 
 
 def only(sources, **wanted):
@@ -222,7 +225,7 @@ def rejected_of_tracks(wildcards):
 
 def region_velocity(wildcards):
     """The region's velocity, where a track shows motion."""
-    if every_track("", but=GRD)(wildcards):
+    if every_track("", but=GRD)(wildcards) or REGIONS[wildcards.region]["images"]:
         return f"{config['results']}/{wildcards.region}/velocity.tif"
     return []
 
@@ -377,6 +380,7 @@ def figures_of(wildcards):
             keys["source"], named
         )
         found += [f"{track}_{figure}" for kind in kinds for figure in named[kind]]
+    found += [f"offsets_{name}" for name in REGIONS[wildcards.region]["images"]]
     return [f"{config['results']}/{wildcards.region}/figures/{name}.png" for name in found]
 
 
@@ -394,6 +398,17 @@ def source_state(wildcards):
         names = [name for name in tracks if tracks[name]["source"] not in PRODUCTS]
     paths = tuple(path for name in names for path in source_paths(tracks[name]))
     return state(paths, apart(wildcards.region))
+
+
+def image_grids(wildcards):
+    """Grids of images, on which a region without tracks lies."""
+    return [] if REGIONS[wildcards.region]["tracks"] else every_images("grid.json")(wildcards)
+
+
+def place_step(wildcards):
+    """Pixels between the places of offsets, where the region lies on them."""
+    settings = REGIONS[wildcards.region]
+    return None if settings["tracks"] else settings["offsets"]["step_pixels"]
 
 
 def delays_state(wildcards):
@@ -418,7 +433,7 @@ def input_gb(wildcards):
     """Gigabytes of the job's track, or of the region's largest."""
     names = getattr(wildcards, "track", None)
     tracks = [names] if names else REGIONS[wildcards.region]["tracks"]
-    return max(track_gb(wildcards.region, track) for track in tracks)
+    return max((track_gb(wildcards.region, track) for track in tracks), default=0.0)
 
 
 def megabytes(base, per_gb):
@@ -437,3 +452,92 @@ def minutes(base, per_gb):
         return int((base + per_gb * input_gb(wildcards)) * 2 ** (attempt - 1)) + 1
 
     return need
+
+
+def images_of(wildcards):
+    """The settings of the job's set of images."""
+    return REGIONS[wildcards.region]["images"][wildcards.images]
+
+
+def images_folder(wildcards):
+    """Where the scenes of the set lie."""
+    return images_of(wildcards)["path"]
+
+
+def images_state(wildcards):
+    """Digest of names, sizes and times of the files in that folder."""
+    return state((Path(images_folder(wildcards)),), apart(wildcards.region))
+
+
+def images_digest(*modules):
+    """Digest of ``modules`` and of the reader of the set."""
+
+    def find(wildcards):
+        return digest(*modules, f"optical.{images_of(wildcards)['source']}")
+
+    return find
+
+
+def offsets_folder(wildcards):
+    """Where the products of the set lie."""
+    return f"{config['results']}/{wildcards.region}/offsets/{wildcards.images}"
+
+
+def every_images(product):
+    """``product`` of each set of images of the region."""
+
+    def find(wildcards):
+        return [
+            f"{config['results']}/{wildcards.region}/offsets/{name}/{product}"
+            for name in REGIONS[wildcards.region]["images"]
+        ]
+
+    return find
+
+
+def planned_images(wildcards):
+    """The table of the pairs to track; once it is there, the scenes that can be used are known."""
+    made = checkpoints.plan_offsets.get(region=wildcards.region, images=wildcards.images)
+    return made.output.planned
+
+
+def image_pairs(wildcards):
+    """Offsets of those pairs."""
+    return [
+        f"{offsets_folder(wildcards)}/{row['reference']}_{row['secondary']}.zarr"
+        for row in rows_of(planned_images(wildcards))
+    ]
+
+
+def scenes_of_pair(wildcards):
+    """Metadata of both scenes of the job's pair."""
+    planned_images(wildcards)
+    rows = rows_of(f"{offsets_folder(wildcards)}/scenes.csv")
+    found = {row["date"].replace("-", "")[:8]: row["path"] for row in rows}
+    return [found[wildcards.reference], found[wildcards.secondary]]
+
+
+def grid_of_images(wildcards):
+    """The pixels of the set, of which places are taken."""
+    planned_images(wildcards)
+    return Path(f"{offsets_folder(wildcards)}/grid.json").read_text()
+
+
+MATCHING = ["step_pixels", "chips", "max_velocity_m_per_year", "registration_pixels"]
+MATCHING += ["prefilter", "min_correlation", "min_peak_ratio"]
+
+
+def matching_of_images(wildcards):
+    """The settings of offsets that tell how images are matched."""
+    return {name: REGIONS[wildcards.region]["offsets"][name] for name in MATCHING}
+
+
+def inversion_of_images(wildcards):
+    """The settings of offsets that tell what becomes of the matches."""
+    names = ["step_pixels", "bias", "stable_slope_deg", "min_pairs"]
+    return {name: REGIONS[wildcards.region]["offsets"][name] for name in names}
+
+
+def title_of_images(wildcards):
+    """The region's name, and the set of images."""
+    return f"{REGIONS[wildcards.region]['name']} · {wildcards.images}"

@@ -5,6 +5,7 @@ rule define_grid:
     input:
         sources=sources,
         scenes=ancient(scene_tables),
+        images=ancient(image_grids),
     output:
         grid="<results>/{region}/grid.json",
     log:
@@ -18,6 +19,7 @@ rule define_grid:
         runtime=minutes(5, 1),
     params:
         tracks=places,
+        step_pixels=place_step,
         area=setting("area"),
         crs=setting("grid/crs"),
         spacing_m=setting("grid/spacing_m"),

@@ -7,6 +7,7 @@ rule project_downslope:
         terrain="<results>/{region}/terrain.zarr",
         velocity=every_track("velocity.tif", but=GRD),
         sight=every_track("line_of_sight.tif", but=GRD),
+        offsets=every_images("velocity.tif"),
     output:
         velocity="<results>/{region}/velocity.tif",
     log:
@@ -22,7 +23,8 @@ rule project_downslope:
         runtime=minutes(5, 2),
     params:
         min_sensitivity=setting("downslope/min_sensitivity"),
-        code=digest("downslope"),
+        joining=setting("joining"),
+        code=digest("downslope", "joining"),
     message:
         "{wildcards.region}: downslope velocity"
     script:
@@ -36,6 +38,7 @@ rule summarise:
         tracks=every_track("velocity.tif", but=GRD),
         corrections=every_track("corrections.json", but=GRD),
         rejected=rejected_of_tracks,
+        offsets=every_images("velocity.tif"),
         networks=every_track("network.json", but=["displacement", *GRD]),
         cycles=every_track("cycles.zarr", but=["displacement", *GRD]),
         truths=every_track("truth.zarr", but=["displacement", "scenes", *GRD, *INTERFEROGRAMS]),

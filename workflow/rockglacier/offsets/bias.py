@@ -11,6 +11,7 @@ Scherler, Leprince & Strecker (2008), doi:10.1016/j.rse.2008.05.018.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -27,20 +28,56 @@ STRIPE_M = 1500.0  # across the orbit, over which stripes are taken as even
 MIN_STRIPE = 10  # stable places in it
 
 
-def without_bias(
+@dataclass(frozen=True)
+class Bias:
+    """What stable ground shows of one pair; ``removed`` takes it off any part of the field."""
+
+    coefficients: dict[str, np.ndarray]  # by component: shift (m), then slopes (m per metre)
+    origin: tuple[float, float]  # y, x of which the shift is
+    stripes: dict[str, tuple[np.ndarray, np.ndarray]]  # by component: places across (m), levels (m)
+    heading_deg: float
+    error_scale: dict[str, float]
+    stable_nmad_m: dict[str, float]  # after removal
+    stable_places: int
+
+    def at(self, y: np.ndarray, x: np.ndarray) -> dict[str, np.ndarray]:
+        """The bias (m) of either component at places ``y``, ``x`` (arrays of one shape)."""
+        found = {}
+        for name, coefficients in self.coefficients.items():
+            terms = [1.0, x - self.origin[1], y - self.origin[0]]
+            found[name] = np.asarray(
+                sum(c * t for c, t in zip(coefficients, terms, strict=False)), np.float64
+            ) + np.zeros_like(x, dtype=np.float64)
+            if name in self.stripes:
+                found[name] += np.interp(_across(y, x, self.heading_deg), *self.stripes[name])
+        return found
+
+    def removed(self, field: xr.Dataset) -> xr.Dataset:
+        """``field`` of offsets (m) or some rows of it without the bias, its errors scaled."""
+        y, x = np.meshgrid(field[Y].values, field[X].values, indexing="ij")
+        out = field.copy()
+        for name, bias in self.at(y, x).items():
+            left = field[name].values - bias
+            out[name] = field[name].copy(data=left.astype(np.float32))
+            scale = np.float32(self.error_scale[name])
+            out[f"{name}_error"] = field[f"{name}_error"] * scale
+        both = self.error_scale["east"] * self.error_scale["north"]
+        out["covariance"] = field["covariance"] * np.float32(both)
+        return out
+
+
+def estimate_bias(
     field: xr.Dataset,
     stable_ground: xr.DataArray,
     *,
     model: Model = "ramp",
     heading_deg: float = 190.0,
-) -> xr.Dataset:
-    """``field`` of offsets (m) less what stable ground shows, its errors as they scatter there.
+) -> Bias:
+    """The bias of ``field``, offsets (m) of one pair, from what ``stable_ground`` shows.
 
     ``stable_ground`` (y, x; bool) lies on the places of ``field``; ``heading_deg``: direction of
-    flight, clockwise from north, along which stripes run. Attributes of the result state, for
-    ``east`` and ``north``, ``<component>_shift_m``, ``<component>_stable_nmad_m`` after removal
-    and ``<component>_error_scale``, by which errors were multiplied so that errors over deviations
-    scatter by one on stable ground, and ``stable_places``.
+    flight, clockwise from north, along which stripes run. ``error_scale`` is what errors have to
+    be multiplied by so that errors over deviations scatter by one on stable ground.
 
     Raises
     ------
@@ -53,45 +90,42 @@ def without_bias(
             f"{int(known.sum())} places of stable ground have an offset; {MIN_STABLE} are needed "
             "to tell the bias of a pair: enlarge stable_ground, the area, or leave this pair out."
         )
-    y, x = field[Y].values, field[X].values
-    north, east = np.meshgrid((y - y.mean()) / np.ptp(y), (x - x.mean()) / np.ptp(x), indexing="ij")
-    terms = [np.ones_like(east)] if model == "shift" else [np.ones_like(east), east, north]
+    row, column = np.nonzero(known)
+    y, x = field[Y].values[row], field[X].values[column]
+    origin = float(field[Y].values.mean()), float(field[X].values.mean())
+    reach = max(np.ptp(field[Y].values), np.ptp(field[X].values))
+    terms = [np.ones(y.size)]
+    if model != "shift":
+        terms += [(x - origin[1]) / reach, (y - origin[0]) / reach]
     design = np.stack(terms, axis=-1)
-    out = field.copy()
-    out.attrs = {**field.attrs, "stable_places": int(known.sum())}
+    units = np.array([1.0, 1.0 / reach, 1.0 / reach])[: len(terms)]
+    coefficients, stripes, scales, nmads = {}, {}, {}, {}
     for name in COMPONENTS:
-        values = field[name].values.astype(np.float64)
-        error = field[f"{name}_error"].values.astype(np.float64)
+        values = field[name].values[known].astype(np.float64)
+        error = field[f"{name}_error"].values[known].astype(np.float64)
         # A place that states no error to speak of does not decide alone.
-        unit = np.maximum(error, np.median(error[known]))[known]
-        (coefficients,) = robust_fit(design[known] / unit[:, None], (values[known] / unit)[None])
-        left = values - design @ coefficients
+        unit = np.maximum(error, np.median(error))
+        (fit,) = robust_fit(design / unit[:, None], (values / unit)[None])
+        coefficients[name] = fit * units
+        left = values - design @ fit
         if model == "stripes":
-            left -= _stripes(left, known, y, x, heading_deg)
-        scale, nmad = map(float, scatter(np.stack([left[known] / error[known], left[known]])))
-        out[name] = field[name].copy(data=left.astype(np.float32))
-        out[f"{name}_error"] = field[f"{name}_error"] * np.float32(scale)
-        out.attrs |= {
-            f"{name}_shift_m": float(coefficients[0]),
-            f"{name}_stable_nmad_m": nmad,
-            f"{name}_error_scale": scale,
-        }
-    both = out.attrs["east_error_scale"] * out.attrs["north_error_scale"]
-    out["covariance"] = field["covariance"] * np.float32(both)
-    return out
+            stripes[name] = _stripes(left, _across(y, x, heading_deg))
+            left -= np.interp(_across(y, x, heading_deg), *stripes[name])
+        scales[name], nmads[name] = map(float, scatter(np.stack([left / error, left])))
+    return Bias(coefficients, origin, stripes, heading_deg, scales, nmads, int(known.sum()))
 
 
-def _stripes(
-    left: np.ndarray, known: np.ndarray, y: np.ndarray, x: np.ndarray, heading_deg: float
-) -> np.ndarray:
-    """Median over stable ground along the direction of flight, linear between its stripes."""
+def _across(y: np.ndarray, x: np.ndarray, heading_deg: float) -> np.ndarray:
+    """Distance (m) across the direction of flight."""
     turn = np.radians(heading_deg)
-    across = np.cos(turn) * x[None, :] - np.sin(turn) * y[:, None]
+    return np.asarray(np.cos(turn) * x - np.sin(turn) * y)
+
+
+def _stripes(left: np.ndarray, across: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Middles of stripes along the direction of flight, and medians of what is ``left`` there."""
     index = np.floor((across - across.min()) / STRIPE_M).astype(int)
-    count = np.bincount(index[known], minlength=index.max() + 1)
-    full = np.flatnonzero(count >= MIN_STRIPE)
+    full = np.flatnonzero(np.bincount(index) >= MIN_STRIPE)
     if not full.size:
-        return np.zeros_like(left)
-    level = [float(np.median(left[known & (index == k)])) for k in full]
-    centre = across.min() + (full + 0.5) * STRIPE_M
-    return np.asarray(np.interp(across, centre, level))
+        return np.zeros(1), np.zeros(1)
+    level = [float(np.median(left[index == k])) for k in full]
+    return across.min() + (full + 0.5) * STRIPE_M, np.array(level)

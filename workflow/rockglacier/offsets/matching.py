@@ -24,7 +24,7 @@ import numpy as np
 # Columns of what a chip size finds.
 DY, DX, VAR_Y, VAR_X, COV_XY, CORRELATION, PEAK_RATIO, STATE = range(8)
 COLUMNS = 8
-# States of a chip size; the first is well.
+# States of a chip size: all but the last as in rockglacier.offsets.reasons.
 FOUND, NO_DATA, FEATURELESS, OUTSIDE, AT_EDGE, DIVERGED, SPARED = range(7)
 
 PARAMETERS = 6  # dy, dx and their gradients along y and x
@@ -57,7 +57,8 @@ def peak_of_search(
 ) -> None:
     """Whole-pixel offset of the chip whose first pixel is (y, x), within ``radius`` of the guess.
 
-    ``found``: filled with dy, dx, the correlation there and that of the best rival.
+    ``found``: filled with dy, dx, the correlation there, that of the best rival, and how far beyond
+    the whole pixel (y, x) a parabola through the peak puts it, 0 at the edge.
     """
     lags = 2 * radius + 1
     reach = side + lags - 1
@@ -106,6 +107,17 @@ def peak_of_search(
             if abs(p - at_y) > FAR or abs(q - at_x) > FAR:
                 rival = max(rival, surface[p, q])
     found[0], found[1], found[2], found[3] = at_y - radius, at_x - radius, best, rival
+    found[4] = found[5] = 0.0
+    if 0 < at_y < lags - 1 and 0 < at_x < lags - 1:
+        found[4] = _vertex(surface[at_y - 1 : at_y + 2, at_x])
+        found[5] = _vertex(surface[at_y, at_x - 1 : at_x + 2])
+
+
+@numba.njit(cache=True, nogil=True)
+def _vertex(values: np.ndarray) -> float:
+    """Where the parabola through three values is highest, from the middle one."""
+    bend = values[0] - 2.0 * values[1] + values[2]
+    return float(0.5 * (values[0] - values[2]) / bend) if bend < 0.0 else 0.0
 
 
 @numba.njit(cache=True, nogil=True)
@@ -383,16 +395,17 @@ def search_places(
     secondary: np.ndarray,
     places: np.ndarray,
     guesses: np.ndarray,
-    side: int,
+    sides: np.ndarray,
     radius: int,
     out: np.ndarray,
 ) -> None:
-    """Whole-pixel offset at every place: ``out`` (place, 4) as of :func:`peak_of_search`.
+    """Whole-pixel offset at every place: ``out`` (place, 6) as of :func:`peak_of_search`.
 
-    ``places``, ``guesses`` (place, 2; int): of :func:`match_places`. NaN where the search would
-    leave the image, or the chip has no contrast.
+    ``places``, ``guesses`` (place, 2; int): of :func:`match_places`; ``sides`` (place,; int): of
+    their chips. NaN where the search would leave the image, or the chip has no contrast.
     """
     for n in range(places.shape[0]):
+        side = sides[n]
         y, x = places[n, 0] - side // 2, places[n, 1] - side // 2
         state = _search(reference, secondary, y, x, side, guesses[n], radius, out[n])
         if state != FOUND and state != AT_EDGE:
@@ -428,7 +441,7 @@ def match_places(
     reliable one whose deviation is at most ``enough_px`` are left as SPARED.
     """
     rows, columns = reference.shape
-    peak = np.empty(4)
+    peak = np.empty(6)
     for n in range(places.shape[0]):
         known_start, enough = False, False
         start_y, start_x, ratio = 0.0, 0.0, 0.0
@@ -455,7 +468,7 @@ def match_places(
                 if state != FOUND:
                     found[STATE] = state
                     continue
-                start_y, start_x = peak[0], peak[1]
+                start_y, start_x = peak[0] + peak[4], peak[1] + peak[5]
                 ratio = peak[2] / max(peak[3], 1e-3)
             fit_chip(
                 reference, along_y, along_x, bend, weight, fine, known, kernel, y, x, side,

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from rockglacier.conventions import X, Y
-from rockglacier.offsets.tracking import Reason
+from rockglacier.offsets.reasons import Reason
 
 WINDOW = 5  # places a side
 MIN_ALIKE = 8 / 25  # share of the window's places within the images that move alike

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 import dask.array as da
 import numpy as np
@@ -22,8 +21,9 @@ import xarray as xr
 from dask.base import is_dask_collection
 from dask.delayed import delayed
 
-from rockglacier.conventions import MAP, X, Y, describe
+from rockglacier.conventions import MAP, YEAR_DAYS, X, Y, describe
 from rockglacier.errors import DimensionError
+from rockglacier.grid import Grid
 from rockglacier.offsets import matching
 from rockglacier.offsets.images import (
     HALF_TAPS,
@@ -35,28 +35,14 @@ from rockglacier.offsets.images import (
     prepare,
     slopes,
 )
+from rockglacier.offsets.reasons import Reason
 
 SEARCH_RADIUS = 8  # pixels searched at the coarsest level, at most
 COARSE_CHIP = 16  # pixels a side there, at least
 FINER_RADIUS = 2  # around what the level above found
+RETURN_RADIUS = 2  # around the place that a chip is matched back to
 # Places where chips agree within so many deviations are of one motion: the larger chip serves.
 AGREEMENT = 2.5
-
-
-class Reason(IntEnum):
-    """Why a place has no offset (variable ``reason``)."""
-
-    OBSERVED = matching.FOUND
-    NO_DATA = matching.NO_DATA  # too few known pixels in the chip
-    FEATURELESS = matching.FEATURELESS  # nothing in the chip to find again
-    OUTSIDE = matching.OUTSIDE  # chip or search would leave the image
-    SEARCH_EDGE = matching.AT_EDGE  # the peak lies at the edge of the search
-    DIVERGED = matching.DIVERGED  # no fit near the peak
-    LOW_CORRELATION = 6
-    AMBIGUOUS = 7  # another peak is nearly as high
-    BACKWARD = 8  # matching back does not return to the place
-    NEIGHBOURS = 9  # too few neighbours move alike
-    MEDIAN = 10  # far from the median of its neighbours
 
 
 @dataclass(frozen=True)
@@ -91,6 +77,20 @@ class Matching:
 def place_centres(size: int, step: int) -> np.ndarray:
     """Index of the first pixel after each place, along an axis of ``size`` pixels."""
     return np.arange(step, size, step)
+
+
+def place_grid(images: Grid, step: int) -> Grid:
+    """The grid of places every ``step`` pixels between ``images``, which are its pixel centres."""
+    dx, dy = step * images.dx, step * images.dy
+    rows, columns = place_centres(images.height, step).size, place_centres(images.width, step).size
+    return Grid(images.crs, images.west + 0.5 * dx, images.north - 0.5 * dy, dx, dy, columns, rows)
+
+
+def search_radius(
+    velocity_m_per_year: float, days: float, pixel_m: float, registration_pixels: float
+) -> int:
+    """Pixels that the fastest ground moves in so many days, and images as a whole beside that."""
+    return int(np.ceil(velocity_m_per_year * days / YEAR_DAYS / pixel_m + registration_pixels))
 
 
 def track(
@@ -192,8 +192,7 @@ def _match_tile(
     sides = factor * np.asarray(how.chips)
     if levels:
         near, radius, lost = _coarse(first, second, places, near, radius, sides[0], levels)
-    forward = _Side(first, second)
-    found = forward.match(places, near, sides, radius, how)
+    found = _matched(first, second, places, near, sides, radius, how)
     chosen = _choose(found, how)
     out = np.full((places.shape[0], len(FIELDS)), np.nan, np.float32)
     reason = _reasons(found, chosen, how)
@@ -201,14 +200,15 @@ def _match_tile(
     best = found[np.arange(chosen.size), chosen]
     well = reason == Reason.OBSERVED
     if how.max_return is not None and well.any():
-        backward = _Side(second, first)
-        for k in range(sides.size):
-            here = np.flatnonzero(well & (chosen == k))
-            if here.size:
-                moved = np.round(best[here, : matching.DX + 1]).astype(np.int64)
-                back = backward.match(places[here] + moved, -moved, sides[k : k + 1], 2, how)[:, 0]
-                gap = np.hypot(*(back[:, c] + best[here, c] for c in (matching.DY, matching.DX)))
-                reason[here[~(gap <= factor * how.max_return)]] = Reason.BACKWARD
+        here = np.flatnonzero(well)
+        moved = np.round(best[here, : matching.DX + 1]).astype(np.int64)
+        back = np.empty((here.size, 6))
+        matching.search_places(
+            second.values, first.values, places[here] + moved, -moved, sides[chosen[here]],
+            RETURN_RADIUS, back,
+        )  # fmt: skip
+        gap = np.hypot(*(back[:, k] + back[:, 4 + k] + best[here, k] for k in (0, 1)))
+        reason[here[~(gap <= factor * how.max_return)]] = Reason.BACKWARD
     out[:, :2] = best[:, :2] / factor
     out[:, 2:5] = best[:, 2:5] / factor**2
     out[:, 5:7] = best[:, [matching.CORRELATION, matching.PEAK_RATIO]]
@@ -218,26 +218,24 @@ def _match_tile(
     return out.T.reshape(len(FIELDS), rows.size, columns.size)
 
 
-class _Side:
-    """What matching one image in the other needs."""
-
-    def __init__(self, template: Prepared, searched: Prepared) -> None:
-        self.template, self.searched = template, searched
-        self.slopes = slopes(template.values)
-        self.fine = oversampled(searched.values)
-        self.kernel = interpolation_table()
-
-    def match(
-        self, places: np.ndarray, near: np.ndarray, sides: np.ndarray, radius: int, how: Matching
-    ) -> np.ndarray:
-        out = np.empty((places.shape[0], sides.size, matching.COLUMNS))
-        matching.match_places(
-            self.template.values, *self.slopes, self.template.known,
-            self.searched.values, self.fine, self.searched.known, self.kernel,
-            places, near, sides, radius, how.min_correlation, how.min_peak_ratio, how.enough,
-            out,
-        )  # fmt: skip
-        return out
+def _matched(
+    first: Prepared,
+    second: Prepared,
+    places: np.ndarray,
+    near: np.ndarray,
+    sides: np.ndarray,
+    radius: int,
+    how: Matching,
+) -> np.ndarray:
+    """Every chip size at every place, as of :func:`matching.match_places`."""
+    out = np.empty((places.shape[0], sides.size, matching.COLUMNS))
+    matching.match_places(
+        first.values, *slopes(first.values), first.known,
+        second.values, oversampled(second.values), second.known, interpolation_table(),
+        places, near, sides, radius, how.min_correlation, how.min_peak_ratio, how.enough,
+        out,
+    )  # fmt: skip
+    return out
 
 
 def _coarse(
@@ -250,14 +248,15 @@ def _coarse(
     levels: int,
 ) -> tuple[np.ndarray, int, np.ndarray]:
     """Guesses from coarser images, the radius left to search around them, and where none is."""
-    out = np.empty((places.shape[0], 4))
+    out = np.empty((places.shape[0], 6))
     radius = int(np.ceil(radius / 2**levels))
     guess = np.round(near / 2**levels).astype(np.int64)
     lost = np.zeros(places.shape[0], bool)
     a, b = first.halved(levels), second.halved(levels)
     for level in range(levels, 0, -1):
         chip = max(COARSE_CHIP, int(side) >> level)
-        matching.search_places(a[level], b[level], places >> level, guess, chip, radius, out)
+        chips = np.full(places.shape[0], chip)
+        matching.search_places(a[level], b[level], places >> level, guess, chips, radius, out)
         lost |= np.isnan(out[:, 0])
         guess = 2 * np.where(lost[:, None], guess, out[:, :2]).astype(np.int64)
         radius = FINER_RADIUS

@@ -13,42 +13,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 
-from rockglacier.conventions import MAP, X, Y
 from rockglacier.errors import SceneError
-from rockglacier.grid import Grid
+from rockglacier.optical.scene import Scene, open_raster, shown
 
 PANCHROMATIC = "B8"
-CHUNK = 1024  # pixels a side
 # Bits of the quality band that tell a pixel does not show the ground.
 # ASSUME: dilated cloud counts as cloud; cirrus, through which one sees, does not.
 UNSEEN_BITS = {2: (0, 1, 3, 4), 1: (0, 4)}  # by collection; LSDS-1822 table 3-2, LSDS-1656
 SHADOW_CONFIDENT = 3 << 7  # two bits of Collection 1, both set
-
-
-@dataclass(frozen=True, eq=False)
-class Scene:
-    """One Landsat scene: what its metadata say, and where its bands lie."""
-
-    path: Path  # of the metadata
-    name: str
-    satellite: str  # LANDSAT_8, LANDSAT_9
-    orbit: str  # WRS-2 path and row, as 063018
-    time: np.datetime64  # of the scene's middle, UTC
-    sun_azimuth_deg: float
-    sun_elevation_deg: float
-    collection: int  # 0: before there were collections
-    bands: Mapping[str, Path]
-    quality: Path | None
 
 
 def find_scenes(folder: str | Path) -> list[Path]:
@@ -109,7 +88,7 @@ def _from_mtl(path: Path) -> Scene:
         time=_time(f"{need('DATE_ACQUIRED')}T{need('SCENE_CENTER_TIME')}", path),
         sun_azimuth_deg=float(need("SUN_AZIMUTH")),
         sun_elevation_deg=float(need("SUN_ELEVATION")),
-        collection=int(stated.get("COLLECTION_NUMBER") or 0),
+        version=int(stated.get("COLLECTION_NUMBER") or 0),
         bands={band: file for band, name in names.items() if (file := _beside(path, name))},
         quality=_beside(path, quality) if quality else None,
     )
@@ -138,7 +117,7 @@ def _from_item(path: Path) -> Scene:
             time=_time(properties["datetime"], path),
             sun_azimuth_deg=float(properties["view:sun_azimuth"]),
             sun_elevation_deg=float(properties["view:sun_elevation"]),
-            collection=int(properties.get("landsat:collection_number", 2)),
+            version=int(properties.get("landsat:collection_number", 2)),
             bands=bands,
             quality=quality,
         )
@@ -182,63 +161,18 @@ def open_band(scene: Scene, band: str = PANCHROMATIC) -> xr.DataArray:
     SceneError
         The scene lacks the band, or its file cannot be read.
     """
-    file = scene.bands.get(band)
-    if file is None:
-        held = ", ".join(sorted(scene.bands)) or "none"
-        raise SceneError(
-            f"{scene.path}: no file of band {band} beside it (there: {held}); download the band, "
-            "or name another."
-        )
-    image = _open(file)
-    values = image.astype(np.float32).where(image > 0)
-    if scene.quality is not None:
-        values = values.where(_seen(scene, image))
-    return values.rename(band).assign_attrs(crs=image.attrs["crs"])
+    image = open_raster(scene.file(band))
+    hidden = None if scene.quality is None else _hidden(scene)
+    return shown(image, hidden).rename(band)
 
 
-def _open(file: Path) -> xr.DataArray:
-    """Values (y, x; lazy) of the first band of ``file``; its CRS is attribute ``crs``."""
-    from rasterio.errors import RasterioError
-
-    try:
-        grid = Grid.from_raster(file)
-        blocks = da.map_blocks(
-            _read, file=str(file), chunks=da.core.normalize_chunks(CHUNK, grid.shape),
-            dtype=np.uint16, meta=np.empty((0, 0), np.uint16),
-        )  # fmt: skip
-    except RasterioError as error:
-        raise _unreadable(str(file), error) from error
-    return xr.DataArray(blocks, dims=MAP, coords=grid.coords, attrs={"crs": grid.crs})
-
-
-def _read(*, file: str, block_info: Mapping[None, Any] | None = None) -> np.ndarray:
-    import rasterio
-    from rasterio.errors import RasterioError
-    from rasterio.windows import Window
-
-    assert block_info is not None
-    rows, columns = block_info[None]["array-location"]
-    try:
-        with rasterio.open(file) as source:
-            return np.asarray(source.read(1, window=Window.from_slices(rows, columns)))
-    except RasterioError as error:
-        raise _unreadable(file, error) from error
-
-
-def _unreadable(file: str, error: Exception) -> SceneError:
-    return SceneError(
-        f"{file} cannot be read ({error}); a whole band is needed: download it again."
-    )
-
-
-def _seen(scene: Scene, image: xr.DataArray) -> xr.DataArray:
-    """Where the quality band sees the ground, on the pixels of ``image``."""
+def _hidden(scene: Scene) -> xr.DataArray:
+    """Where the quality band does not see the ground."""
     assert scene.quality is not None
-    quality = _open(scene.quality)
-    collection = min(max(scene.collection, 1), 2)
+    quality = open_raster(scene.quality)
+    collection = min(max(scene.version, 1), 2)
     unseen = sum(1 << bit for bit in UNSEEN_BITS[collection])
     hidden = (quality & unseen) != 0
     if collection == 1:
         hidden |= (quality & SHADOW_CONFIDENT) == SHADOW_CONFIDENT
-    near = hidden.reindex({Y: image[Y], X: image[X]}, method="nearest")
-    return ~near.fillna(True).astype(bool)
+    return hidden

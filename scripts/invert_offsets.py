@@ -1,0 +1,99 @@
+"""Offsets of all pairs of a set, freed of their bias, to displacement and velocity."""
+
+import pandas as pd
+import xarray as xr
+
+from rockglacier import bands, io, logs, provenance, reference, terrain
+from rockglacier.errors import NetworkError, SceneError
+from rockglacier.grid import Grid
+from rockglacier.offsets import inversion
+from rockglacier.offsets.bias import COMPONENTS, estimate_bias
+from rockglacier.offsets.stable import stable_places
+from rockglacier.offsets.tracking import place_grid
+from rockglacier.readers.assemble import rejected_table
+from rockglacier.readers.stack import FlawedPair, Rejected
+from rockglacier.velocity import sample_bands
+
+BYTES_PER_SAMPLE = 80  # of a pair and place at work, measured
+
+if __name__ == "__main__":
+    logger = logs.start(snakemake.log[0])
+    how = snakemake.params.offsets
+    grid = place_grid(Grid.load(snakemake.input.grid), how["step_pixels"])
+    known, moving = reference.named_ground(
+        snakemake.input.stable_ground, snakemake.input.moving_areas, grid
+    )
+    heights = terrain.elevation(snakemake.input.dem, grid)
+    stable = stable_places(known, moving, heights, grid, max_slope_deg=how["stable_slope_deg"])
+    pairs = pd.read_csv(snakemake.input.planned, parse_dates=["reference", "secondary"])
+    pairs["path"] = list(snakemake.input.pairs)
+    biases, rejected = {}, []
+    for k, pair in enumerate(logs.progress(pairs.itertuples(), "bias of pair", len(pairs))):
+        field = io.open_dataset(pair.path)
+        try:
+            biases[k] = estimate_bias(field, stable, model=how["bias"])
+        except SceneError as error:
+            flaw = FlawedPair(
+                pair.path, "too little stable ground", found=str(error),
+                needed="offsets on stable ground", remedy="enlarge stable_ground or the area",
+            )  # fmt: skip
+            if snakemake.params.on_bad_input == "stop":
+                raise flaw from error
+            logger.warning("left out: %s", flaw)
+            rejected.append(Rejected(f"{pair.reference:%Y%m%d}_{pair.secondary:%Y%m%d}", flaw))
+    if not biases:
+        raise NetworkError(
+            f"None of {len(pairs)} pairs shows stable ground (first: {rejected[0].flaw}); name "
+            "ground that does not move under stable_ground, or enlarge the area."
+        )
+    kept = pairs.iloc[list(biases)].reset_index(drop=True)
+    stack = inversion.Stack(
+        list(kept["path"]), list(biases.values()),
+        kept["reference"].to_numpy(), kept["secondary"].to_numpy(),
+    )  # fmt: skip
+    if assumption := stable.attrs.get("assumption"):
+        logger.warning("%s", assumption)
+    made = provenance.record(parameters=dict(snakemake.params.items()), sources=snakemake.input)
+    row_mb = BYTES_PER_SAMPLE * len(kept) * grid.width / 1e6
+    rows = int(max(1, min(grid.height, 0.7 * snakemake.resources.mem_mb / row_mb)))
+    every = bands.cut(grid.height, rows)
+    sample = [stack.read(band.inner) for band in sample_bands(stable, margin=0)]
+    sampled = xr.concat(sample, dim="y", join="exact")
+    scale = inversion.scale_of(sampled)
+    options = {"norm": snakemake.params.norm, "min_pairs": how["min_pairs"]}
+
+    def inverted(band):
+        """Displacement and quality of a band."""
+        return inversion.invert(stack.read(band.inner), scale, **options)
+
+    bands.write(
+        inverted, every, snakemake.output.displacement, grid=grid, threads=1, provenance=made
+    )
+    variances = inversion.date_variances(
+        inversion.invert(sampled, scale, **options), sampled, scale,
+        stable.sel(y=sampled["y"]),
+    )  # fmt: skip
+
+    def rates(band):
+        """Velocity of a band."""
+        read = stack.read(band.inner)
+        series = io.open_dataset(snakemake.output.displacement, rows=rows)
+        return inversion.velocities(series.isel(y=band.inner).load(), read, scale, variances)
+
+    velocity = inversion.calibrated(bands.work(rates, every, threads=1), stable)
+    velocity = inversion.toward_true_north(velocity, terrain.grid_north(grid))
+    velocity["stable_ground"] = stable.astype("float32").assign_attrs(stable.attrs)
+    limit = float(velocity["detection_limit"].where(stable).median())
+    logger.info("detection limit on stable ground: %.3g m/yr", limit)
+    io.write_raster(
+        velocity, snakemake.output.velocity, grid=grid,
+        provenance=made | {"detection_limit_m_per_year": f"{limit:.4g}"},
+    )  # fmt: skip
+    for name in COMPONENTS:
+        found = list(biases.values())
+        kept[f"{name}_shift_m"] = [bias.coefficients[name][0] for bias in found]
+        kept[f"{name}_stable_nmad_m"] = [bias.stable_nmad_m[name] for bias in found]
+        kept[f"{name}_error_scale"] = [bias.error_scale[name] for bias in found]
+    kept["stable_places"] = [bias.stable_places for bias in biases.values()]
+    io.write_table(kept, snakemake.output.pairs, date_format="%Y-%m-%d")
+    io.write_table(rejected_table(rejected), snakemake.output.rejected)

@@ -1,0 +1,163 @@
+"""Pairs of offsets become a velocity whose error covers the truth."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from rockglacier import io
+from rockglacier.conventions import Reason, years_since
+from rockglacier.offsets import inversion
+from rockglacier.offsets.bias import estimate_bias
+from rockglacier.offsets.inversion import Scale
+from rockglacier.offsets.reasons import Reason as Match
+
+SHAPE = (40, 60)
+DATES = np.array([f"{year}-08-01" for year in range(2012, 2022)], "datetime64[ns]")
+
+
+def simulated(
+    *, dates: np.ndarray = DATES, shared_m: float = 1.0, seed: int = 0
+) -> tuple[xr.Dataset, np.ndarray, xr.DataArray]:
+    """All pairs of ``dates``: noise of each pair, and of each date what all its pairs share.
+
+    Returns the pairs, the velocity (component, y, x; m/yr), and stable ground.
+    """
+    random = np.random.default_rng(seed)
+    first, second = np.triu_indices(dates.size, k=1)
+    rate = np.zeros((2, *SHAPE))
+    rate[:, 10:30, 20:50] = np.array([0.8, -0.4])[:, None, None]
+    years = years_since(dates, dates[0])
+    place = rate[None] * years[:, None, None, None]
+    place = place + shared_m * random.standard_normal((dates.size, 2, *SHAPE))
+    # Of places as different as rock and meadow.
+    sigma = np.exp(random.uniform(np.log(0.5), np.log(3.0), (first.size, 2, *SHAPE)))
+    correlated = random.standard_normal((2, first.size, *SHAPE))
+    correlated[1] = 0.5 * correlated[0] + np.sqrt(0.75) * correlated[1]
+    moved = place[second] - place[first] + sigma * np.moveaxis(correlated, 0, 1)
+    maps = {
+        "east": moved[:, 0], "north": moved[:, 1],
+        "east_error": sigma[:, 0], "north_error": sigma[:, 1],
+        "covariance": 0.5 * sigma[:, 0] * sigma[:, 1],
+    }  # fmt: skip
+    coords = {"y": -60.0 * np.arange(SHAPE[0]), "x": 60.0 * np.arange(SHAPE[1])}
+    stack = xr.Dataset(
+        {k: (("pair", "y", "x"), v.astype(np.float32)) for k, v in maps.items()}, coords
+    )
+    stack["reason"] = xr.zeros_like(stack["east"], dtype=np.uint8)
+    stack = stack.assign_coords(io.pair_coordinates(dates[first], dates[second]))
+    stable = xr.DataArray((rate == 0.0).all(axis=0), dims=("y", "x"), coords=coords)
+    return stack, rate, stable
+
+
+def solved(stack: xr.Dataset, stable: xr.DataArray) -> xr.Dataset:
+    scale = inversion.scale_of(stack)
+    series = inversion.invert(stack, scale)
+    variances = inversion.date_variances(series, stack, scale, stable)
+    rates = inversion.velocities(series, stack, scale, variances)
+    return inversion.calibrated(rates, stable)
+
+
+@pytest.mark.parametrize("shared_m", [0.0, 1.0, 3.0])
+def test_errors_cover_the_truth(shared_m: float) -> None:
+    stack, rate, stable = simulated(shared_m=shared_m)
+    found = solved(stack, stable)
+    for k, name in enumerate(("east", "north")):
+        off = found[name].values - rate[k]
+        z = off / found[f"{name}_error"].values
+        assert 0.92 < np.mean(np.abs(z) < 1.96) < 0.98
+        moving = ~stable.values
+        assert abs(off[moving].mean()) < 4.0 * off.std() / np.sqrt(moving.sum())
+
+
+def test_errors_too_small_are_widened_and_others_left() -> None:
+    stack, rate, stable = simulated()
+    found = solved(stack, stable)
+    assert found.attrs["east_error_scale"] < 1.1
+    tight = found.assign(east_error=0.3 * found["east_error"])
+    again = inversion.calibrated(tight, stable)
+    assert again.attrs["east_error_scale"] == pytest.approx(1.0 / 0.3, rel=0.15)
+    z = (found["east"] - rate[0]) / again["east_error"]
+    assert 0.93 < float((abs(z) < 1.96).where(~stable).sum() / (~stable).sum()) < 0.97
+    wide = inversion.calibrated(found.assign(east_error=3.0 * found["east_error"]), stable)
+    assert wide.attrs["east_error_scale"] == 1.0
+
+
+def test_speeds_at_rest_exceed_the_detection_limit_as_often_as_it_says() -> None:
+    stack, _, stable = simulated(shared_m=2.0, seed=1)
+    found = solved(stack, stable)
+    speed = np.hypot(found["east"], found["north"]).where(stable)
+    beyond = float((speed > found["detection_limit"]).where(stable).mean())
+    # The limit takes the largest axis of the error's ellipse.
+    assert 0.01 < beyond < 0.06
+
+
+def test_two_dates_are_their_displacement_over_time() -> None:
+    stack, _, stable = simulated(dates=DATES[[0, 4]], shared_m=0.0)
+    found = solved(stack, stable)
+    years = float(years_since(DATES[4:5], DATES[0])[0])
+    np.testing.assert_allclose(found["east"], stack["east"][0] / years, rtol=2e-3, atol=1e-6)
+    error = stack["east_error"][0] / years
+    np.testing.assert_allclose(found["east_error"], error, rtol=1e-5)
+
+
+def test_places_without_pairs_are_not_observed_and_say_why() -> None:
+    stack, _, stable = simulated()
+    for name in ("east", "north", "east_error", "north_error", "covariance"):
+        stack[name].loc[{"y": stack.y[:5]}] = np.nan
+    stack["reason"].loc[{"y": stack.y[:5]}] = Match.FEATURELESS
+    stack["reason"][:40, :5, :9] = Match.NO_DATA
+    found = solved(stack, stable)
+    unseen = found.isel(y=slice(0, 5))
+    assert unseen["east"].isnull().all() and unseen["detection_limit"].isnull().all()
+    assert (unseen["reason"] == Reason.OUTSIDE).all()
+    assert (unseen["match_reason"][:, 9:] == Match.FEATURELESS).all()
+    assert (unseen["match_reason"][:, :9] == Match.NO_DATA).all()
+    assert (found["match_reason"][5:] == Match.OBSERVED).all()
+
+
+def test_weights_are_those_of_the_variances() -> None:
+    scale = Scale(2.0)
+    variance = xr.DataArray(np.geomspace(0.02, 200.0, 9))
+    worth = scale.worth(variance).values
+    weights = scale.weights()[np.rint(worth * (scale.weights().size - 1)).astype(int)]
+    np.testing.assert_allclose(weights * variance, 1.0, rtol=0.02)
+
+
+def test_a_stack_is_read_by_rows_without_its_bias(tmp_path: Path) -> None:
+    stack, _, stable = simulated(dates=DATES[:3], shared_m=0.0)
+    paths, biases = [], []
+    for k in range(stack.sizes["pair"]):
+        field = stack.isel(pair=k, drop=True).drop_vars(["reference", "secondary"], errors="ignore")
+        field["east"] = field["east"] + np.float32(7.0 + k)
+        paths.append(tmp_path / f"{k}.zarr")
+        io.write_dataset(field, paths[-1])
+        biases.append(estimate_bias(field, stable))
+    read = inversion.Stack(paths, biases, stack.reference.values, stack.secondary.values)
+    rows = read.read(slice(10, 20))
+    whole = read.read()
+    xr.testing.assert_allclose(rows, whole.isel(y=slice(10, 20)))
+    assert abs(float(whole["east"].where(stable).mean())) < 0.1
+    np.testing.assert_array_equal(whole.reference, stack.reference)
+
+
+@pytest.mark.parametrize("turn", [0.0, 30.0, -90.0])
+def test_turned_axes_keep_speed_and_error_ellipse(turn: float) -> None:
+    stack, _, stable = simulated()
+    found = solved(stack, stable)
+    turned = inversion.toward_true_north(found, turn)
+    np.testing.assert_allclose(
+        np.hypot(turned["east"], turned["north"]),
+        np.hypot(found["east"], found["north"]),
+        rtol=1e-4,
+    )
+    trace = turned["east_error"] ** 2 + turned["north_error"] ** 2
+    np.testing.assert_allclose(
+        trace, found["east_error"] ** 2 + found["north_error"] ** 2, rtol=1e-4
+    )
+    # Map north at azimuth 30: motion along it goes 30 degrees clockwise from true north.
+    along = found.assign(east=0.0 * found["east"], north=0.0 * found["north"] + 1.0)
+    along = inversion.toward_true_north(along, turn)
+    heading = np.degrees(np.arctan2(along["east"], along["north"]))
+    np.testing.assert_allclose(heading, turn, atol=1e-3)

@@ -1,0 +1,136 @@
+"""Scenes are looked at before pairs are formed: a bad one is left out and loses no other."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import xarray as xr
+
+from rockglacier.errors import NetworkError, SceneError
+from rockglacier.grid import Grid
+from rockglacier.optical import landsat
+from rockglacier.optical.screening import check_scenes, onto
+from rockglacier.simulation_optical import simulate_landsat
+
+DATES = ("2018-08-04", "2019-08-10", "2020-08-02")
+
+
+@pytest.fixture(scope="session")
+def delivered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("landsat")
+    simulate_landsat(folder, size=150, dates=DATES, widths_px=(8.0, 10.0), seed=3)
+    return folder
+
+
+@pytest.fixture
+def scenes(delivered: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(delivered, tmp_path / "scenes"))
+
+
+def scene(folder: Path, date: str) -> Path:
+    (found,) = folder.glob(f"*{date}*")
+    return found
+
+
+def band(folder: Path, date: str) -> Path:
+    (found,) = scene(folder, date).glob("*_B8.TIF")
+    return found
+
+
+def look(folder: Path, **options: object) -> tuple[list[str], dict[str, str], Grid]:
+    """Days that can be used; days that cannot, and why; the lattice."""
+    table, rejected, grid = check_scenes(folder, landsat, band="B8", **options)  # type: ignore[arg-type]
+    reasons = {one.pair: one.flaw.reason for one in rejected}
+    return list(table["date"].dt.strftime("%Y%m%d")), reasons, grid
+
+
+def rewrite(path: Path, change: object, **profile: object) -> None:
+    with rasterio.open(path) as source:
+        values, kept = source.read(1), source.profile
+    # Written in place, GDAL would remove the metadata beside it.
+    beside = path.with_suffix(".new")
+    with rasterio.open(beside, "w", **kept | profile) as target:
+        target.write(change(values), 1)  # type: ignore[operator]
+    beside.replace(path)
+
+
+def test_good_scenes_are_used_on_their_own_pixels(scenes: Path) -> None:
+    used, rejected, grid = look(scenes)
+    assert used == ["20180804", "20190810", "20200802"] and rejected == {}
+    assert grid == Grid("EPSG:32632", 600_000.0, 5_200_000.0, 15.0, 15.0, 150, 150)
+
+
+def test_an_area_is_cut_out_in_whole_pixels(scenes: Path) -> None:
+    _, _, whole = look(scenes)
+    from rockglacier.readers.stack import lonlat_bounds
+
+    west, south, east, north = lonlat_bounds(whole.part(40, 90, 30, 100))
+    _, _, grid = look(scenes, area=[west, south, east, north])
+    assert whole.offset(grid) is not None and grid.width < 110 and grid.height < 90
+
+
+def test_flawed_scenes_are_left_out_with_their_reason(scenes: Path) -> None:
+    path = band(scenes, "20190810")
+    path.write_bytes(path.read_bytes()[:9000])
+    used, rejected, _ = look(scenes)
+    assert used == ["20180804", "20200802"]
+    assert rejected == {"20190810": "band cannot be read"}
+
+
+def test_of_two_scenes_of_one_day_one_serves(scenes: Path) -> None:
+    shutil.copytree(scene(scenes, "20190810"), scenes / "again")
+    used, rejected, _ = look(scenes)
+    assert used == ["20180804", "20190810", "20200802"]
+    assert rejected == {"20190810": "duplicate date"}
+
+
+def test_scenes_of_another_orbit_or_lattice_are_left_out(scenes: Path) -> None:
+    (metadata,) = scene(scenes, "20180804").glob("*_MTL.txt")
+    metadata.write_text(metadata.read_text().replace("WRS_ROW = 27", "WRS_ROW = 28"))
+    rejected = look(scenes)[1]
+    assert rejected == {"20180804": "other orbit"}
+
+
+def test_shifted_pixels_are_left_out(scenes: Path) -> None:
+    path = band(scenes, "20190810")
+    with rasterio.open(path) as source:
+        shifted = source.transform @ source.transform.translation(0.4, 0.0)
+    rewrite(path, lambda values: values, transform=shifted)
+    used, rejected, _ = look(scenes)
+    assert used == ["20180804", "20200802"] and rejected == {"20190810": "other pixels"}
+
+
+def test_a_scene_in_cloud_is_left_out(scenes: Path) -> None:
+    (quality,) = scene(scenes, "20190810").glob("*_QA_PIXEL.TIF")
+    rewrite(quality, lambda values: np.full_like(values, 1 << 3))
+    assert look(scenes)[1] == {"20190810": "hardly anything is seen"}
+    rewrite(band(scenes, "20200802"), np.zeros_like)
+    with pytest.raises(NetworkError, match="outside the period"):
+        look(scenes, period=["1999-01-01", "1999-12-31"])
+
+
+def test_no_scene_left_is_an_error_that_lists_why(scenes: Path, tmp_path: Path) -> None:
+    for date in DATES:
+        band(scenes, date.replace("-", "")).unlink()
+    with pytest.raises(SceneError, match=r"no scene of it can be used(.|\n)*no file of band B8"):
+        look(scenes)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(SceneError, match="no scene of it can be used"):
+        look(empty)
+
+
+def test_scenes_of_unlike_extent_share_their_lattice(scenes: Path) -> None:
+    path = band(scenes, "20190810")
+    with rasterio.open(path) as source:
+        shifted = source.transform @ source.transform.translation(-20, 10)
+    rewrite(path, lambda values: values, transform=shifted)
+    used, rejected, grid = look(scenes)
+    assert len(used) == 3 and rejected == {} and grid.shape == (160, 170)
+    found = landsat.read_scene(next(scene(scenes, "20190810").glob("*_MTL.txt")))
+    image = onto(landsat.open_band(found, "B8"), grid)
+    assert image.shape == grid.shape and np.isnan(image.values[:, 150:]).all()
+    seen = xr.DataArray(image.values[10:, :150])
+    assert float(seen.notnull().mean()) > 0.5

@@ -1,0 +1,188 @@
+"""One velocity of the region from interferometry and offsets, by what each can see.
+
+Interferometry loses ground that moves by more than a part of its wavelength between dates; offsets
+see nothing slower than their detection limit. Where only one of them sees the ground, it serves;
+where both do, each serves where it is known to be good, and between they have to agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from rockglacier.conventions import MAP, Reason, VelocitySource, describe
+from rockglacier.downslope import MINIMUM_SLOPE_DEG
+from rockglacier.errors import SceneError
+from rockglacier.grid import Grid
+
+BANDS = ("east", "north", "east_error", "north_error", "correlation", "detection_limit", "reason")
+
+
+def onto_region(rates: xr.Dataset, grid: Grid) -> xr.Dataset:
+    """Offset velocities (BANDS; y, x) on the region's ``grid``: those of the place around a pixel.
+
+    ``rates`` has attribute ``crs``. Beyond its places all is NaN and ``reason`` is OUTSIDE.
+    """
+    places = Grid.from_coords(rates, str(rates.attrs["crs"]))
+    x, y = np.meshgrid(grid.x, grid.y)
+    if places.crs != grid.crs:
+        from pyproj import Transformer
+
+        x, y = Transformer.from_crs(grid.crs, places.crs, always_xy=True).transform(x, y)
+    with np.errstate(invalid="ignore"):
+        row = np.floor((places.north - y) / places.dy)
+        column = np.floor((x - places.west) / places.dx)
+        inside = (row >= 0) & (row < places.height) & (column >= 0) & (column < places.width)
+    row, column = (np.where(inside, at, 0).astype(np.intp) for at in (row, column))
+    out = {}
+    for name in BANDS:
+        values = rates[name].transpose(*MAP).values[row, column].astype(np.float32)
+        values = np.where(inside, values, Reason.OUTSIDE if name == "reason" else np.nan)
+        out[name] = xr.DataArray(values, dims=MAP, coords=grid.coords, attrs=rates[name].attrs)
+    return xr.Dataset(out)
+
+
+def best(sets: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Of several sets of images (:func:`onto_region`), place by place, that which detects least."""
+    found = sets[0]
+    for other in sets[1:]:
+        better = other["detection_limit"].fillna(np.inf) < found["detection_limit"].fillna(np.inf)
+        found = other.where(better, found)
+    return found
+
+
+def join(
+    downslope: xr.Dataset | None,
+    offsets: xr.Dataset,
+    terrain: xr.Dataset,
+    *,
+    offsets_above: float = 1.0,
+    offsets_sigmas: float = 3.0,
+    insar_below: float = 0.3,
+    agree_sigmas: float = 2.0,
+) -> xr.Dataset:
+    """Velocity along the surface (y, x; m/yr), positive downslope, and what tells it.
+
+    Parameters
+    ----------
+    downslope
+        Of :func:`rockglacier.downslope.downslope_velocity`; None where no track shows motion.
+    offsets
+        Of :func:`best`: velocity toward true east and north, on the same grid.
+    terrain
+        ``slope`` and ``aspect`` (deg).
+    offsets_above, offsets_sigmas
+        Offsets alone serve where they exceed both the speed (m/yr) and so many of their errors.
+    insar_below
+        Else interferometry alone serves below this speed (m/yr).
+    agree_sigmas
+        Else their weighted mean serves where they differ by less than so many errors of the
+        difference, and nothing where they differ by more (reason CONTRADICTED).
+
+    Without interferometry, offsets serve where they exceed so many errors; ground where they do
+    not is not observed (UNDETECTED), which does not say that it is at rest. Offsets are followed
+    along their own direction over the surface; beside interferometry, along the slope.
+
+    Returns
+    -------
+    The bands of ``downslope``, joined, and ``velocity_source``
+    (:class:`rockglacier.conventions.VelocitySource`).
+
+    Raises
+    ------
+    SceneError
+        ``offsets`` and ``downslope`` lie on different grids.
+    """
+    if downslope is None:
+        nothing = xr.full_like(offsets["east"], np.nan)
+        outside = xr.full_like(nothing, float(Reason.OUTSIDE))
+        names = ["velocity", "velocity_error", "sensitivity"]
+        downslope = xr.Dataset(dict.fromkeys(names, nothing))
+        downslope = downslope.assign(track_count=xr.zeros_like(nothing), reason=outside)
+    if downslope["velocity"].shape != offsets["east"].shape:
+        raise SceneError(
+            f"Interferometry has {downslope['velocity'].shape} pixels but offsets have "
+            f"{offsets['east'].shape}; both are needed on the region's grid."
+        )
+    free = along_surface(offsets, terrain)
+    insar, insar_error = (
+        downslope[k].transpose(*MAP).values for k in ("velocity", "velocity_error")
+    )
+    rate, error, projected, projected_error = free
+    with np.errstate(invalid="ignore", divide="ignore"):
+        seen = np.isfinite(insar)
+        real = np.abs(rate) > offsets_sigmas * error
+        fast = real & (np.abs(rate) > offsets_above)
+        slow = seen & ~fast & (np.abs(insar) < insar_below)
+        between = seen & ~fast & ~slow
+        both = between & np.isfinite(projected)
+        far = np.abs(insar - projected) >= agree_sigmas * np.hypot(insar_error, projected_error)
+        w_insar, w_offsets = insar_error**-2.0, projected_error**-2.0
+        mean = (w_insar * insar + w_offsets * projected) / (w_insar + w_offsets)
+        mean_error = (w_insar + w_offsets) ** -0.5
+    source = np.full(insar.shape, VelocitySource.NONE, np.uint8)
+    source[slow | between] = VelocitySource.INTERFEROMETRY
+    source[both & ~far] = VelocitySource.BOTH
+    source[both & far] = VelocitySource.NONE
+    source[fast | (real & ~seen)] = VelocitySource.OFFSETS
+    choices = [source == k for k in (1, 2, 3)]
+    reason = downslope["reason"].transpose(*MAP).values.copy()
+    reason[np.isin(source, [VelocitySource.OFFSETS, VelocitySource.BOTH])] = Reason.OBSERVED
+    reason[both & far] = Reason.CONTRADICTED
+    reason[~seen & np.isfinite(rate) & ~real] = Reason.UNDETECTED
+    maps = {
+        "velocity": np.select(choices, [insar, rate, mean], np.nan),
+        "velocity_error": np.select(choices, [insar_error, error, mean_error], np.nan),
+        "velocity_source": source,
+        "reason": reason,
+    }
+    out = downslope.copy()
+    like = downslope["velocity"].transpose(*MAP)
+    about = {
+        "velocity": ("velocity along the surface, positive downslope", "m/yr"),
+        "velocity_error": ("standard error of the velocity along the surface", "m/yr"),
+        "velocity_source": ("1: interferometry, 2: offsets, 3: both", "1"),
+        "reason": ("why there is no velocity, or one to be read with care", "1"),
+    }
+    for name, values in maps.items():
+        out[name] = describe(like.copy(data=values.astype(np.float32)), name, *about[name])
+    return out
+
+
+def along_surface(
+    offsets: xr.Dataset, terrain: xr.Dataset
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Velocity along the surface and its error, in the direction of motion and down the slope.
+
+    Four maps (y, x; m/yr), positive downslope. Motion across level ground counts as positive; down
+    the slope nothing is told on ground flatter than MINIMUM_SLOPE_DEG.
+    """
+    a, b, sa, sb, rho = (
+        offsets[k].transpose(*MAP).values.astype(np.float64)
+        for k in ("east", "north", "east_error", "north_error", "correlation")
+    )
+    slope = terrain["slope"].transpose(*MAP).values.astype(np.float64)
+    azimuth = np.radians(terrain["aspect"].transpose(*MAP).values.astype(np.float64))
+    steepness = np.tan(np.radians(slope))
+    directed = np.isfinite(azimuth) & (slope >= MINIMUM_SLOPE_DEG)
+    fall_east = np.where(directed, steepness * np.sin(azimuth), 0.0)
+    fall_north = np.where(directed, steepness * np.cos(azimuth), 0.0)
+    speed = np.hypot(a, b)
+    rest = speed < 1e-6
+    along_east = np.divide(a, speed, out=np.ones_like(a), where=~rest)
+    along_north = np.divide(b, speed, out=np.zeros_like(b), where=~rest)
+
+    def deviation(east: np.ndarray, north: np.ndarray) -> np.ndarray:
+        variance = (east * sa) ** 2 + (north * sb) ** 2 + 2.0 * rho * east * north * sa * sb
+        return np.asarray(np.sqrt(variance))
+
+    descent = along_east * fall_east + along_north * fall_north
+    stretch = np.sqrt(1.0 + descent**2)
+    rate = np.where(descent < 0.0, -1.0, 1.0) * speed * stretch
+    error = deviation(along_east, along_north) * stretch
+    down_east, down_north = np.sin(azimuth), np.cos(azimuth)
+    stretch = np.where(directed, np.sqrt(1.0 + steepness**2), np.nan)
+    projected = (a * down_east + b * down_north) * stretch
+    return rate, error, projected, deviation(down_east, down_north) * stretch

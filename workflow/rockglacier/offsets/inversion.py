@@ -1,0 +1,252 @@
+"""Offsets of many pairs become a displacement series, and a velocity with its error.
+
+Each component is inverted as phase is (:mod:`rockglacier.inversion`, :mod:`rockglacier.velocity`):
+weighted least squares over the network of pairs, the errors of pairs as they were scaled on stable
+ground, and a further variance of each date, told there, for what all pairs of that date share
+(shadows, snow, distortion). A radian stands for a metre.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+
+from rockglacier import inversion, velocity
+from rockglacier.conventions import DATE, MAP, PAIR, YEAR_DAYS, Reason, Y, describe
+from rockglacier.io import pair_coordinates
+from rockglacier.offsets.bias import COMPONENTS, MIN_STABLE, Bias
+from rockglacier.offsets.reasons import Reason as Match
+from rockglacier.phase_noise import MAXIMUM_PRODUCT, TABLE_SIZE
+
+RADIAN_IS_METRE = -4.0 * np.pi  # as a wavelength: metres_per_radian of it is one
+LAYERS = ("east", "north", "east_error", "north_error", "covariance", "reason")
+NORMAL_95 = 1.95996  # of a normal distribution, 5 % lie further out
+CHI_2 = 5.9915  # 95 % point of the chi-squared distribution with two degrees of freedom
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The pairs of one set of images, freed of their bias, read some rows at a time.
+
+    ``paths`` and ``biases`` in the order of ``reference`` and ``secondary`` (datetime64).
+    """
+
+    paths: Sequence[str | Path]
+    biases: Sequence[Bias]
+    reference: np.ndarray
+    secondary: np.ndarray
+
+    def read(self, rows: slice = slice(None)) -> xr.Dataset:
+        """LAYERS (pair, y, x) of ``rows``: offsets and errors in m, their covariance in m2."""
+        fields = []
+        for path, bias in zip(self.paths, self.biases, strict=True):
+            whole = xr.open_zarr(path, consolidated=False, chunks=None)[list(LAYERS)]
+            part = whole.drop_vars("spatial_ref", errors="ignore").isel({Y: rows}).load()
+            fields.append(bias.removed(part))
+        stack = xr.concat(fields, dim=PAIR, join="exact", combine_attrs="drop_conflicts")
+        coordinates = pair_coordinates(self.reference, self.secondary)
+        return stack.transpose(PAIR, *MAP).assign_coords(coordinates)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How variances (m2) lie on the scale from 0 to 1 on which kernels look up weights."""
+
+    typical: float
+
+    def worth(self, variance: xr.DataArray) -> xr.DataArray:
+        """0..1, one half for the ``typical`` variance; NaN stays."""
+        return 1.0 / (1.0 + variance / self.typical)
+
+    def weights(self) -> np.ndarray:
+        """1 / variance (1/m2) over TABLE_SIZE equal steps of it."""
+        steps = np.arange(TABLE_SIZE) / (TABLE_SIZE - 1)
+        worth = np.clip(steps, 0.25 / TABLE_SIZE, MAXIMUM_PRODUCT)
+        return np.asarray(worth / (1.0 - worth) / self.typical, np.float32)
+
+
+def scale_of(stack: xr.Dataset) -> Scale:
+    """The scale that suits the errors of ``stack``, or of a sample of it."""
+    errors = np.stack([stack[f"{name}_error"].values for name in COMPONENTS])
+    known = errors[np.isfinite(errors)]
+    return Scale(float(np.median(known)) ** 2 if known.size else 1.0)
+
+
+def invert(
+    stack: xr.Dataset, scale: Scale, *, norm: Literal["l2", "l1"] = "l2", min_pairs: int = 1
+) -> xr.Dataset:
+    """Displacement ``east``, ``north`` (date, y, x; m) of every place since the first date.
+
+    ``stack`` as of :meth:`Stack.read`. With ``pair_count``, ``subset_count``, ``reason``
+    (:class:`rockglacier.conventions.Reason`), ``correlation`` of the errors of both components
+    (mean of the pairs) and ``east_misfit``, ``north_misfit``: variance of residuals over that
+    of the pairs' errors.
+    """
+    out = {}
+    for name in COMPONENTS:
+        phase = describe(stack[name], name, "offset", "rad")
+        solved = inversion.invert(
+            phase,
+            scale.worth(stack[f"{name}_error"] ** 2).astype(np.float32),
+            wavelength_m=RADIAN_IS_METRE,
+            weights=scale.weights(),
+            norm=norm,
+            min_pairs=min_pairs,
+        )
+        moved = solved["displacement"]
+        out[name] = describe(moved, name, f"displacement toward {name} since the first date", "m")
+        misfit = solved["variance_factor"]
+        out[f"{name}_misfit"] = misfit.rename(f"{name}_misfit")
+    for name in ("pair_count", "subset_count", "reason"):
+        out[name] = solved[name]
+    both = stack["covariance"] / (stack["east_error"] * stack["north_error"])
+    out["match_reason"] = describe(
+        xr.apply_ufunc(_commonest, stack["reason"], input_core_dims=[[PAIR]]),
+        "match_reason", "why most pairs have no offset here, 0: some have", "1",
+    )  # fmt: skip
+    out["correlation"] = describe(
+        both.mean(PAIR).astype(np.float32), "correlation", "correlation of the errors", "1"
+    )
+    return xr.Dataset(out)
+
+
+def _commonest(reason: np.ndarray) -> np.ndarray:
+    """The commonest of the codes (..., pair) where none is zero; else zero."""
+    counts = np.stack([(reason == code).sum(axis=-1) for code in Match])
+    counts[0] = np.where(counts[0] > 0, reason.shape[-1] + 1, 0)
+    codes = np.array(list(Match), np.uint8)
+    return np.asarray(codes[counts.argmax(axis=0)])
+
+
+def date_variances(
+    series: xr.Dataset, stack: xr.Dataset, scale: Scale, stable_ground: xr.DataArray
+) -> dict[str, xr.DataArray]:
+    """Variance (date; m2) of each component beyond that of its pairs, from ``stable_ground``.
+
+    ``series`` of :func:`invert` and ``stack`` of the same places (a sample of rows serves). Zero
+    where there are two dates: the pairs' errors, scaled on stable ground, hold it already.
+    """
+    dates = series[DATE].values
+    if dates.size == 2:
+        none = xr.DataArray(np.zeros(2), dims=DATE, coords={DATE: dates})
+        return dict.fromkeys(COMPONENTS, none)
+    model = velocity.time_model(dates)
+    return {
+        name: velocity.delay_variance(
+            series[name],
+            scale.worth(stack[f"{name}_error"] ** 2).astype(np.float32),
+            model,
+            wavelength_m=RADIAN_IS_METRE,
+            looks=None,
+            weights=scale.weights(),
+            sample=stable_ground,
+        )
+        for name in COMPONENTS
+    }
+
+
+def velocities(
+    series: xr.Dataset,
+    stack: xr.Dataset,
+    scale: Scale,
+    variances: Mapping[str, xr.DataArray],
+) -> xr.Dataset:
+    """Mean velocity of every place (y, x; m/yr), from ``series`` of :func:`invert`.
+
+    ``east``, ``north``, their errors ``east_error``, ``north_error``, ``correlation`` of these,
+    ``pair_count``, ``reason`` and ``match_reason`` (:class:`rockglacier.offsets.reasons.Reason`).
+    """
+    dates = series[DATE].values
+    out = {}
+    for name in COMPONENTS:
+        if dates.size == 2:
+            years = float((dates[1] - dates[0]) / np.timedelta64(1, "D")) / YEAR_DAYS
+            weight = (1.0 / stack[f"{name}_error"] ** 2).sum(PAIR)
+            rate, error = series[name].isel({DATE: 1}) / years, weight**-0.5 / years
+        else:
+            fitted = velocity.estimate(
+                series[name],
+                scale.worth(stack[f"{name}_error"] ** 2).astype(np.float32),
+                velocity.time_model(dates),
+                wavelength_m=RADIAN_IS_METRE,
+                looks=None,
+                weights=scale.weights(),
+                delay_variance=variances[name],
+            )
+            rate, error = fitted["velocity"], fitted["velocity_error"]
+        seen = np.isfinite(rate)
+        names = {name: (rate, "velocity"), f"{name}_error": (error, "standard error of velocity")}
+        for band, (values, text) in names.items():
+            plain = values.where(seen).drop_vars(DATE, errors="ignore").astype(np.float32)
+            out[band] = describe(plain, band, f"{text} toward {name}", "m/yr")
+    out["correlation"] = series["correlation"]
+    out["pair_count"], out["match_reason"] = series["pair_count"], series["match_reason"]
+    solved = out["east"].notnull() & out["north"].notnull()
+    reason = series["reason"].where(solved | (series["reason"] > 0), Reason.TOO_FEW_PAIRS)
+    out["reason"] = describe(reason, "reason", "why there is no velocity, 0: there is", "1")
+    return xr.Dataset(out)
+
+
+def calibrated(rates: xr.Dataset, stable_ground: xr.DataArray) -> xr.Dataset:
+    """``rates`` of :func:`velocities` with errors that hold on ``stable_ground``, and their limit.
+
+    Where the 95 % interval of a component covers rest on less than 95 % of stable ground, its
+    errors are widened until it does; they are never narrowed. ``detection_limit`` (m/yr): the speed
+    that errors alone exceed in 5 % of places at rest. Attributes ``<component>_error_scale``.
+    """
+    out = rates.copy()
+    for name in COMPONENTS:
+        z = (rates[name] / rates[f"{name}_error"]).where(stable_ground).values
+        z = np.abs(z[np.isfinite(z)])
+        scale = 1.0
+        if z.size >= MIN_STABLE:
+            scale = max(1.0, float(np.quantile(z, 0.95)) / NORMAL_95)
+        error = rates[f"{name}_error"]
+        out[f"{name}_error"] = (error * np.float32(scale)).assign_attrs(error.attrs)
+        out.attrs[f"{name}_error_scale"] = scale
+    return out.assign(
+        detection_limit=describe(
+            ((CHI_2 * _largest_variance(out)) ** 0.5).astype(np.float32),
+            "detection_limit",
+            "speed that errors alone exceed in 5 % of places at rest",
+            "m/yr",
+        )
+    )
+
+
+def toward_true_north(rates: xr.Dataset, north_deg: np.ndarray | float) -> xr.Dataset:
+    """``rates`` of :func:`velocities` turned from the map's axes to true east and north.
+
+    ``north_deg``: azimuth of the map's north (y, x; degrees clockwise from true north).
+    """
+    turn = np.radians(north_deg)
+    cosine, sine = np.cos(turn), np.sin(turn)
+    east, north = rates["east"], rates["north"]
+    a, b = rates["east_error"] ** 2, rates["north_error"] ** 2
+    c = rates["correlation"] * rates["east_error"] * rates["north_error"]
+    var_east = a * cosine**2 + 2.0 * c * sine * cosine + b * sine**2
+    var_north = a * sine**2 - 2.0 * c * sine * cosine + b * cosine**2
+    both = (b - a) * sine * cosine + c * (cosine**2 - sine**2)
+    turned = {
+        "east": east * cosine + north * sine,
+        "north": north * cosine - east * sine,
+        "east_error": np.sqrt(var_east),
+        "north_error": np.sqrt(var_north),
+        "correlation": both / np.sqrt(var_east * var_north),
+    }
+    return rates.assign(
+        {k: v.astype(np.float32).assign_attrs(rates[k].attrs) for k, v in turned.items()}
+    )
+
+
+def _largest_variance(rates: xr.Dataset) -> xr.DataArray:
+    """Largest eigenvalue of the covariance of both components."""
+    a, b = rates["east_error"] ** 2, rates["north_error"] ** 2
+    c = rates["correlation"] * rates["east_error"] * rates["north_error"]
+    largest: xr.DataArray = 0.5 * (a + b) + np.sqrt(0.25 * (a - b) ** 2 + c**2)
+    return largest

@@ -1,0 +1,92 @@
+"""What readers of optical scenes share: a scene, and a raster read in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from rockglacier.conventions import MAP, X, Y
+from rockglacier.errors import SceneError
+from rockglacier.grid import Grid
+
+CHUNK = 1024  # pixels a side
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One scene: what its metadata say, and where its bands lie."""
+
+    path: Path  # of the metadata
+    name: str
+    satellite: str
+    orbit: str  # and the place along it: scenes of one are seen from one direction
+    time: np.datetime64  # of the scene's middle, UTC
+    sun_azimuth_deg: float
+    sun_elevation_deg: float
+    version: int  # of the processing: of two scenes of one day the later serves
+    bands: Mapping[str, Path]
+    quality: Path | None
+
+    def file(self, band: str) -> Path:
+        """The file of ``band``; SceneError where there is none."""
+        if band in self.bands:
+            return self.bands[band]
+        held = ", ".join(sorted(self.bands)) or "none"
+        raise SceneError(
+            f"{self.path}: no file of band {band} beside it (there: {held}); download the band, "
+            "or name another."
+        )
+
+
+def open_raster(file: Path) -> xr.DataArray:
+    """Values (y, x; lazy) of the first band of ``file``; its CRS is attribute ``crs``."""
+    from rasterio.errors import RasterioError
+
+    try:
+        grid = Grid.from_raster(file)
+        blocks = da.map_blocks(
+            _read, file=str(file), chunks=da.core.normalize_chunks(CHUNK, grid.shape),
+            dtype=np.uint16, meta=np.empty((0, 0), np.uint16),
+        )  # fmt: skip
+    except RasterioError as error:
+        raise unreadable(str(file), error) from error
+    return xr.DataArray(blocks, dims=MAP, coords=grid.coords, attrs={"crs": grid.crs})
+
+
+def _read(*, file: str, block_info: Mapping[None, Any] | None = None) -> np.ndarray:
+    import rasterio
+    from rasterio.errors import RasterioError
+    from rasterio.windows import Window
+
+    assert block_info is not None
+    rows, columns = block_info[None]["array-location"]
+    try:
+        with rasterio.open(file) as source:
+            values = source.read(1, window=Window.from_slices(rows, columns))
+            return np.asarray(values, np.uint16)
+    except RasterioError as error:
+        raise unreadable(file, error) from error
+
+
+def unreadable(file: str, error: Exception) -> SceneError:
+    return SceneError(
+        f"{file} cannot be read ({error}); a whole band is needed: download it again."
+    )
+
+
+def shown(image: xr.DataArray, hidden: xr.DataArray | None) -> xr.DataArray:
+    """Digital numbers ``image`` (y, x) as float32: NaN where they are zero, and where ``hidden``.
+
+    ``hidden`` (y, x; bool) may lie on coarser pixels; beyond them nothing is seen.
+    """
+    values = image.astype(np.float32).where(image > 0)
+    if hidden is not None:
+        near = hidden.reindex({Y: image[Y], X: image[X]}, method="nearest")
+        values = values.where(~near.fillna(True).astype(bool))
+    return values.assign_attrs(crs=image.attrs["crs"])

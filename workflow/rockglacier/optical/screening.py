@@ -1,0 +1,215 @@
+"""Which scenes of a set can be used, on which lattice they lie, and what is wrong with others."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import xarray as xr
+
+from rockglacier.conventions import X, Y
+from rockglacier.errors import DimensionError, SceneError
+from rockglacier.grid import COINCIDE_PIXELS, Grid
+from rockglacier.optical.catalogue import Reader
+from rockglacier.optical.scene import Scene
+from rockglacier.readers.assemble import all_outside, within
+from rockglacier.readers.stack import FlawedPair, Rejected
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = ["date", "time", "name", "satellite", "orbit", "sun_azimuth_deg", "sun_elevation_deg"]
+COLUMNS += ["valid_share", "path"]
+
+
+def check_scenes(
+    folder: str | Path,
+    source: Reader,
+    *,
+    band: str,
+    area: Sequence[float] | None = None,
+    period: Sequence[object] | None = None,
+    min_valid_share: float = 0.05,
+    threads: int = 1,
+) -> tuple[pd.DataFrame, list[Rejected], Grid]:
+    """Look at the scenes below ``folder``: those to use, what is wrong with others, their lattice.
+
+    The table has COLUMNS, one row a date, ascending. The lattice covers what scenes show of
+    ``area`` (west, south, east, north; degrees), in their own pixels. A scene is rejected whose
+    metadata or ``band`` cannot be read, that is of another orbit or lattice than most, is there
+    twice, or shows less than ``min_valid_share`` of the lattice.
+
+    Raises
+    ------
+    SceneError
+        No scene is left; the message lists why.
+    NetworkError
+        All lie outside ``period``.
+    """
+    rejected: list[Rejected] = []
+    scenes = _of_most(_read(source.find_scenes(folder), source, rejected), rejected)
+    scenes = _once(scenes, rejected)
+    days = pd.DataFrame({"date": [_day(scene) for scene in scenes]}, dtype="datetime64[ns]")
+    inside = within(days, period, ["date"])
+    if scenes and not inside.any():
+        raise all_outside(str(folder), "scenes", len(scenes), list(days["date"]), period)
+    opened = {}
+    for scene in (s for s, used in zip(scenes, inside, strict=True) if used):
+        try:
+            image = source.open_band(scene, band)
+            opened[scene] = image, Grid.from_coords(image, image.attrs["crs"])
+        except (SceneError, DimensionError) as error:
+            rejected.append(_unreadable(scene, error))
+    lattice = _lattice({scene: grid for scene, (_, grid) in opened.items()}, area, rejected)
+    rows = []
+    if lattice is not None:
+        known = [s for s in opened if lattice.offset(opened[s][1]) is not None]
+        with ThreadPoolExecutor(threads) as pool:
+            shares = list(pool.map(lambda s: _share(s, opened[s][0], lattice), known))
+        for scene, share in zip(known, shares, strict=True):
+            if isinstance(share, Rejected):
+                rejected.append(share)
+            elif share < min_valid_share:
+                rejected.append(
+                    _flaw(
+                        scene, "hardly anything is seen",
+                        found=f"{100 * share:.1f} % of the area without cloud",
+                        needed=f"{100 * min_valid_share:g} % or more",
+                        remedy="leave the scene out, or lower min_valid_share",
+                    )
+                )  # fmt: skip
+            else:
+                rows.append(_row(scene, share))
+    for one in rejected:
+        logger.warning("left out: %s", one.flaw)
+    if not rows or lattice is None:
+        why = "".join(f"\n  left out: {one.flaw}" for one in rejected[:5])
+        raise SceneError(
+            f"{folder}: no scene of it can be used; scenes as the provider delivers them are "
+            f"needed, each with its metadata: add some, or mend those left out.{why}"
+        )
+    table = pd.DataFrame(rows, columns=COLUMNS).sort_values("date", ignore_index=True)
+    return table, rejected, lattice
+
+
+def onto(image: xr.DataArray, lattice: Grid) -> xr.DataArray:
+    """``image`` (y, x; lazy) on ``lattice``, with which its pixels coincide; NaN beyond it."""
+    tolerance = 2 * COINCIDE_PIXELS * lattice.dx
+    return image.reindex({Y: lattice.y, X: lattice.x}, method="nearest", tolerance=tolerance)
+
+
+def _read(paths: Sequence[Path], source: Reader, rejected: list[Rejected]) -> list[Scene]:
+    found = []
+    for path in paths:
+        try:
+            found.append(source.read_scene(path))
+        except SceneError as error:
+            flaw = FlawedPair(
+                path, "metadata cannot be used", found=str(error),
+                needed="the metadata of a scene", remedy="download them again",
+            )  # fmt: skip
+            rejected.append(Rejected("", flaw))
+    return sorted(found, key=lambda scene: (scene.time, scene.name))
+
+
+def _of_most(scenes: list[Scene], rejected: list[Rejected]) -> list[Scene]:
+    """Scenes of the orbit that most are of; the others are rejected."""
+    if not scenes:
+        return scenes
+    most = Counter(scene.orbit for scene in scenes).most_common(1)[0][0]
+    for scene in scenes:
+        if scene.orbit != most:
+            rejected.append(
+                _flaw(
+                    scene, "other orbit", found=f"orbit {scene.orbit}",
+                    needed=f"{most}, as of most scenes",
+                    remedy="give scenes of another orbit an entry of their own under images",
+                )
+            )  # fmt: skip
+    return [scene for scene in scenes if scene.orbit == most]
+
+
+def _once(scenes: list[Scene], rejected: list[Rejected]) -> list[Scene]:
+    """One scene a day: that of the latest processing; the others are rejected."""
+    kept: dict[pd.Timestamp, Scene] = {}
+    for scene in sorted(scenes, key=lambda s: (-s.version, s.name)):
+        other = kept.setdefault(_day(scene), scene)
+        if other is not scene:
+            rejected.append(
+                _flaw(
+                    scene, "duplicate date", found=f"the date of {other.path}",
+                    needed="each date once", remedy="remove one of the two scenes",
+                )
+            )  # fmt: skip
+    return sorted(kept.values(), key=lambda scene: scene.time)
+
+
+def _lattice(
+    grids: dict[Scene, Grid], area: Sequence[float] | None, rejected: list[Rejected]
+) -> Grid | None:
+    """The pixels of most scenes, over all that they show of ``area``; others are rejected."""
+    if not grids:
+        return None
+    agree = {s: [t for t in grids if grids[s].offset(grids[t]) is not None] for s in grids}
+    first = max(grids, key=lambda s: len(agree[s]))
+    for scene in grids:
+        if scene not in agree[first]:
+            at = grids[scene]
+            rejected.append(
+                _flaw(
+                    scene, "other pixels",
+                    found=f"{at.dx:g} m in {at.crs} from {at.west:.1f}, {at.north:.1f}",
+                    needed=f"pixels that coincide with those of {first.path}",
+                    remedy="resample the scene, or give it an entry of its own under images",
+                )
+            )  # fmt: skip
+    base = grids[first]
+    corners = []
+    for scene in agree[first]:
+        first_pixel, size = base.offset(grids[scene]), grids[scene]
+        assert first_pixel is not None
+        row, column = first_pixel
+        corners.append((row, row + size.height, column, column + size.width))
+    tops, bottoms, lefts, rights = zip(*corners, strict=True)
+    whole = base.part(min(tops), max(bottoms), min(lefts), max(rights))
+    return whole if area is None else whole.crop((area[0], area[1], area[2], area[3]))
+
+
+def _share(scene: Scene, image: xr.DataArray, lattice: Grid) -> float | Rejected:
+    """Share of ``lattice`` that ``scene`` shows; reads every pixel, so that missing ones tell."""
+    try:
+        return float(onto(image, lattice).notnull().mean())
+    except SceneError as error:
+        return _unreadable(scene, error)
+
+
+def _unreadable(scene: Scene, error: Exception) -> Rejected:
+    return _flaw(
+        scene, "band cannot be read", found=str(error),
+        needed="a whole band, north up, with its CRS", remedy="download the scene again",
+    )  # fmt: skip
+
+
+def _flaw(scene: Scene, reason: str, **parts: str) -> Rejected:
+    return Rejected(f"{_day(scene):%Y%m%d}", FlawedPair(scene.path, reason, **parts))
+
+
+def _day(scene: Scene) -> pd.Timestamp:
+    return pd.Timestamp(scene.time).normalize()
+
+
+def _row(scene: Scene, share: float) -> dict[str, object]:
+    return {
+        "date": _day(scene),
+        "time": pd.Timestamp(scene.time),
+        "name": scene.name,
+        "satellite": scene.satellite,
+        "orbit": scene.orbit,
+        "sun_azimuth_deg": scene.sun_azimuth_deg,
+        "sun_elevation_deg": scene.sun_elevation_deg,
+        "valid_share": share,
+        "path": str(scene.path),
+    }
