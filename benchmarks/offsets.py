@@ -28,6 +28,7 @@ from scipy.ndimage import distance_transform_edt, map_coordinates
 from rockglacier import io, simulation_pairs
 from rockglacier.offsets.reasons import Reason
 from rockglacier.offsets.screening import screened
+from rockglacier.offsets.sizes import combined
 from rockglacier.offsets.tracking import Matching, track
 from rockglacier.optical.scene import open_raster, shown
 from rockglacier.simulation_optical import simulate_landsat
@@ -90,7 +91,8 @@ def _ours(pair: xr.Dataset, how: Matching) -> tuple[xr.Dataset, float]:
     """What our side finds, and how long that took."""
     began = time.perf_counter()
     with dask.config.set(scheduler="threads", num_workers=WORKERS):
-        found = screened(track(pair["reference"], pair["secondary"], how).compute(), how.search)
+        sizes = screened(track(pair["reference"], pair["secondary"], how).compute(), how.search)
+        found = combined(sizes, ["reason"])
     return found, time.perf_counter() - began
 
 
@@ -293,7 +295,7 @@ def _match_files(paths: list[Path], workers: int) -> tuple[float, float, int]:
         part = [image.isel(y=slice(0, 400), x=slice(0, 400)) for image in images]
         track(*part, MATCHING["optical"]).compute()  # compiles, or loads what is compiled
         began = time.perf_counter()
-        found = screened(track(*images, MATCHING["optical"]).compute(), 6)
+        found = combined(screened(track(*images, MATCHING["optical"]).compute(), 6), ["reason"])
         seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
     return seconds, peak, int(found["reason"].size)

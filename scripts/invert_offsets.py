@@ -8,6 +8,7 @@ from rockglacier.errors import NetworkError, SceneError
 from rockglacier.grid import Grid
 from rockglacier.offsets import inversion
 from rockglacier.offsets.bias import COMPONENTS, estimate_bias
+from rockglacier.offsets.sizes import SIZE, combined, unresolved
 from rockglacier.offsets.stable import stable_places
 from rockglacier.offsets.tracking import place_grid
 from rockglacier.readers.assemble import rejected_table
@@ -29,18 +30,23 @@ if __name__ == "__main__":
     pairs["path"] = list(snakemake.input.pairs)
     biases, rejected = {}, []
     for k, pair in enumerate(logs.progress(pairs.itertuples(), "bias of pair", len(pairs))):
-        field = io.open_dataset(pair.path)
-        try:
-            biases[k] = estimate_bias(field, stable, model=how["bias"])
-        except SceneError as error:
-            flaw = FlawedPair(
-                pair.path, "too little stable ground", found=str(error),
-                needed="offsets on stable ground", remedy="enlarge stable_ground or the area",
-            )  # fmt: skip
-            if snakemake.params.on_bad_input == "stop":
-                raise flaw from error
-            logger.warning("left out: %s", flaw)
-            rejected.append(Rejected(f"{pair.reference:%Y%m%d}_{pair.secondary:%Y%m%d}", flaw))
+        field, found, flaw = io.open_dataset(pair.path), [], None
+        for size in range(field.sizes[SIZE]):
+            try:
+                found.append(estimate_bias(field.isel({SIZE: size}), stable, model=how["bias"]))
+            except SceneError as error:
+                found.append(None)
+                flaw = FlawedPair(
+                    pair.path, "too little stable ground", found=str(error),
+                    needed="offsets on stable ground", remedy="enlarge stable_ground or the area",
+                )  # fmt: skip
+        if any(found):
+            biases[k] = found
+            continue
+        if snakemake.params.on_bad_input == "stop":
+            raise flaw
+        logger.warning("left out: %s", flaw)
+        rejected.append(Rejected(f"{pair.reference:%Y%m%d}_{pair.secondary:%Y%m%d}", flaw))
     if not biases:
         raise NetworkError(
             f"None of {len(pairs)} pairs shows stable ground (first: {rejected[0].flaw}); name "
@@ -51,49 +57,64 @@ if __name__ == "__main__":
         list(kept["path"]), list(biases.values()),
         kept["reference"].to_numpy(), kept["secondary"].to_numpy(),
     )  # fmt: skip
+    chips = field[SIZE].values
     if assumption := stable.attrs.get("assumption"):
         logger.warning("%s", assumption)
     made = provenance.record(parameters=dict(snakemake.params.items()), sources=snakemake.input)
     row_mb = BYTES_PER_SAMPLE * len(kept) * grid.width / 1e6
     rows = int(max(1, min(grid.height, 0.7 * snakemake.resources.mem_mb / row_mb)))
     every = bands.cut(grid.height, rows)
-    sample = [stack.read(band.inner) for band in sample_bands(stable, margin=0)]
-    sampled = xr.concat(sample, dim="y", join="exact")
-    scale = inversion.scale_of(sampled)
     options = {"norm": snakemake.params.norm, "min_pairs": how["min_pairs"]}
+    sizes, scales = [], []
+    for k, chip in enumerate(chips):
+        sample = [stack.read(k, band.inner) for band in sample_bands(stable, margin=0)]
+        sampled = xr.concat(sample, dim="y", join="exact")
+        scale = inversion.scale_of(sampled)
+        variances = inversion.date_variances(
+            inversion.invert(sampled, scale, **options), sampled, scale,
+            stable.sel(y=sampled["y"]),
+        )  # fmt: skip
 
-    def inverted(band):
-        """Displacement and quality of a band."""
-        return inversion.invert(stack.read(band.inner), scale, **options)
+        def rates(band, k=k, scale=scale, variances=variances):
+            """Velocity of a band by chips of one size."""
+            read = stack.read(k, band.inner)
+            series = inversion.invert(read, scale, **options)
+            return inversion.velocities(series, read, scale, variances)
 
-    bands.write(
-        inverted, every, snakemake.output.displacement, grid=grid, threads=1, provenance=made
+        sizes.append(bands.work(rates, every, threads=1))
+        error = float(sizes[-1]["east_error"].where(stable).median())
+        logger.info("chips of %d pixels: %.3g m/yr on stable ground", chip, error)
+        scales.append(scale)
+    velocity = combined(
+        xr.concat(sizes, dim=SIZE).assign_coords({SIZE: chips}),
+        ["correlation", "pair_count", "match_reason", "reason"],
     )
-    variances = inversion.date_variances(
-        inversion.invert(sampled, scale, **options), sampled, scale,
-        stable.sel(y=sampled["y"]),
-    )  # fmt: skip
-
-    def rates(band):
-        """Velocity of a band."""
-        read = stack.read(band.inner)
-        series = io.open_dataset(snakemake.output.displacement, rows=rows)
-        return inversion.velocities(series.isel(y=band.inner).load(), read, scale, variances)
-
-    velocity = inversion.calibrated(bands.work(rates, every, threads=1), stable)
+    weight = velocity["weight"]
+    velocity = unresolved(
+        velocity.drop_dims(SIZE), stable, step=how["step_pixels"], window=how["window"]
+    )
+    velocity = inversion.calibrated(velocity, stable)
+    limit = float(velocity["detection_limit"].where(stable).median())
+    logger.info("together: detection limit %.3g m/yr on stable ground", limit)
     velocity = inversion.toward_true_north(velocity, terrain.grid_north(grid))
     velocity["stable_ground"] = stable.astype("float32").assign_attrs(stable.attrs)
-    limit = float(velocity["detection_limit"].where(stable).median())
-    logger.info("detection limit on stable ground: %.3g m/yr", limit)
+
+    def displacement(band):
+        """Displacement of a band by all sizes."""
+        return inversion.displacement(stack, band.inner, weight, scales, **options)
+
+    bands.write(
+        displacement, every, snakemake.output.displacement, grid=grid, threads=1, provenance=made
+    )
     io.write_raster(
         velocity, snakemake.output.velocity, grid=grid,
         provenance=made | {"detection_limit_m_per_year": f"{limit:.4g}"},
     )  # fmt: skip
+    smallest = [next(bias for bias in found if bias) for found in biases.values()]
     for name in COMPONENTS:
-        found = list(biases.values())
-        kept[f"{name}_shift_m"] = [bias.coefficients[name][0] for bias in found]
-        kept[f"{name}_stable_nmad_m"] = [bias.stable_nmad_m[name] for bias in found]
-        kept[f"{name}_error_scale"] = [bias.error_scale[name] for bias in found]
-    kept["stable_places"] = [bias.stable_places for bias in biases.values()]
+        kept[f"{name}_shift_m"] = [bias.coefficients[name][0] for bias in smallest]
+        kept[f"{name}_stable_nmad_m"] = [bias.stable_nmad_m[name] for bias in smallest]
+        kept[f"{name}_error_scale"] = [bias.error_scale[name] for bias in smallest]
+    kept["stable_places"] = [bias.stable_places for bias in smallest]
     io.write_table(kept, snakemake.output.pairs, date_format="%Y-%m-%d")
     io.write_table(rejected_table(rejected), snakemake.output.rejected)

@@ -23,10 +23,12 @@ if __name__ == "__main__":
     matching = Matching(
         step=how["step_pixels"],
         chips=how["chips"],
+        window=how["window"],
         search=search,
         prefilter=how["prefilter"],
         min_correlation=how["min_correlation"],
         min_peak_ratio=how["min_peak_ratio"],
+        enough=0.0,  # all sizes tell together, once all pairs are inverted
     )
     images = [onto(source.open_band(s, snakemake.params.band), grid) for s in (first, second)]
     field = screened(track(*images, matching).compute(), search)

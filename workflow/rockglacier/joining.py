@@ -74,7 +74,9 @@ def join(
     terrain
         ``slope`` and ``aspect`` (deg).
     offsets_above, offsets_sigmas
-        Offsets alone serve where they exceed both the speed (m/yr) and so many of their errors.
+        Offsets alone serve where they exceed both the speed (m/yr) and so many of their errors. The
+        direction of a speed is chance's to choose too: it has to be as rare as so many errors are
+        of one component.
     insar_below
         Else interferometry alone serves below this speed (m/yr).
     agree_sigmas
@@ -113,7 +115,7 @@ def join(
     rate, error, projected, projected_error = free
     with np.errstate(invalid="ignore", divide="ignore"):
         seen = np.isfinite(insar)
-        real = np.abs(rate) > offsets_sigmas * error
+        real = np.abs(rate) > _radius(offsets_sigmas) * error
         fast = real & (np.abs(rate) > offsets_above)
         slow = seen & ~fast & (np.abs(insar) < insar_below)
         between = seen & ~fast & ~slow
@@ -149,6 +151,13 @@ def join(
     for name, values in maps.items():
         out[name] = describe(like.copy(data=values.astype(np.float32)), name, *about[name])
     return out
+
+
+def _radius(sigmas: float) -> float:
+    """Errors that chance exceeds in two dimensions as often as ``sigmas`` in one."""
+    from scipy.stats import norm
+
+    return float(np.sqrt(-2.0 * norm.logsf(sigmas) - 2.0 * np.log(2.0)))
 
 
 def along_surface(

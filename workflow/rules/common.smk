@@ -523,7 +523,7 @@ def grid_of_images(wildcards):
     return Path(f"{offsets_folder(wildcards)}/grid.json").read_text()
 
 
-MATCHING = ["step_pixels", "chips", "max_velocity_m_per_year", "registration_pixels"]
+MATCHING = ["step_pixels", "chips", "window", "max_velocity_m_per_year", "registration_pixels"]
 MATCHING += ["prefilter", "min_correlation", "min_peak_ratio"]
 
 
@@ -534,7 +534,7 @@ def matching_of_images(wildcards):
 
 def inversion_of_images(wildcards):
     """The settings of offsets that tell what becomes of the matches."""
-    names = ["step_pixels", "bias", "stable_slope_deg", "min_pairs"]
+    names = ["step_pixels", "window", "bias", "stable_slope_deg", "min_pairs"]
     return {name: REGIONS[wildcards.region]["offsets"][name] for name in names}
 
 

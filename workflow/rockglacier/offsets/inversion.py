@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -21,11 +21,12 @@ from rockglacier.conventions import DATE, MAP, PAIR, YEAR_DAYS, Reason, Y, descr
 from rockglacier.io import pair_coordinates
 from rockglacier.offsets.bias import COMPONENTS, MIN_STABLE, Bias
 from rockglacier.offsets.reasons import Reason as Match
+from rockglacier.offsets.sizes import SIZE
 from rockglacier.phase_noise import MAXIMUM_PRODUCT, TABLE_SIZE
 
 RADIAN_IS_METRE = -4.0 * np.pi  # as a wavelength: metres_per_radian of it is one
 LAYERS = ("east", "north", "east_error", "north_error", "covariance", "reason")
-NORMAL_95 = 1.95996  # of a normal distribution, 5 % lie further out
+NORMAL = {0.95: 1.95996, 0.99: 2.57583}  # share of a normal distribution within so many sigmas
 CHI_2 = 5.9915  # 95 % point of the chi-squared distribution with two degrees of freedom
 
 
@@ -33,24 +34,35 @@ CHI_2 = 5.9915  # 95 % point of the chi-squared distribution with two degrees of
 class Stack:
     """The pairs of one set of images, freed of their bias, read some rows at a time.
 
-    ``paths`` and ``biases`` in the order of ``reference`` and ``secondary`` (datetime64).
+    ``paths`` and ``biases`` (pair, size; None where a size shows no stable ground) in the order of
+    ``reference`` and ``secondary`` (datetime64).
     """
 
     paths: Sequence[str | Path]
-    biases: Sequence[Bias]
+    biases: Sequence[Sequence[Bias | None]]
     reference: np.ndarray
     secondary: np.ndarray
 
-    def read(self, rows: slice = slice(None)) -> xr.Dataset:
-        """LAYERS (pair, y, x) of ``rows``: offsets and errors in m, their covariance in m2."""
+    def read(self, size: int, rows: slice = slice(None)) -> xr.Dataset:
+        """LAYERS (pair, y, x) of ``rows``: offsets and errors in m, their covariance in m2.
+
+        ``size``: number of the chip size, from 0.
+        """
         fields = []
-        for path, bias in zip(self.paths, self.biases, strict=True):
+        for path, biases in zip(self.paths, self.biases, strict=True):
             whole = xr.open_zarr(path, consolidated=False, chunks=None)[list(LAYERS)]
-            part = whole.drop_vars("spatial_ref", errors="ignore").isel({Y: rows}).load()
-            fields.append(bias.removed(part))
+            part = whole.isel({SIZE: size, Y: rows}).drop_vars(
+                [SIZE, "spatial_ref"], errors="ignore"
+            )
+            bias = biases[size]
+            fields.append(_unseen(part.load()) if bias is None else bias.removed(part.load()))
         stack = xr.concat(fields, dim=PAIR, join="exact", combine_attrs="drop_conflicts")
         coordinates = pair_coordinates(self.reference, self.secondary)
         return stack.transpose(PAIR, *MAP).assign_coords(coordinates)
+
+
+def _unseen(field: xr.Dataset) -> xr.Dataset:
+    return field.assign({name: field[name] * np.nan for name in field if name != "reason"})
 
 
 @dataclass(frozen=True)
@@ -195,9 +207,9 @@ def velocities(
 def calibrated(rates: xr.Dataset, stable_ground: xr.DataArray) -> xr.Dataset:
     """``rates`` of :func:`velocities` with errors that hold on ``stable_ground``, and their limit.
 
-    Where the 95 % interval of a component covers rest on less than 95 % of stable ground, its
-    errors are widened until it does; they are never narrowed. ``detection_limit`` (m/yr): the speed
-    that errors alone exceed in 5 % of places at rest. Attributes ``<component>_error_scale``.
+    Errors of a component are multiplied so that its 95 and 99 % intervals cover rest on as much of
+    stable ground, or more. ``detection_limit`` (m/yr): the speed that errors alone exceed in 5 % of
+    places at rest.
     """
     out = rates.copy()
     for name in COMPONENTS:
@@ -205,10 +217,9 @@ def calibrated(rates: xr.Dataset, stable_ground: xr.DataArray) -> xr.Dataset:
         z = np.abs(z[np.isfinite(z)])
         scale = 1.0
         if z.size >= MIN_STABLE:
-            scale = max(1.0, float(np.quantile(z, 0.95)) / NORMAL_95)
+            scale = max(float(np.quantile(z, p)) / at for p, at in NORMAL.items())
         error = rates[f"{name}_error"]
         out[f"{name}_error"] = (error * np.float32(scale)).assign_attrs(error.attrs)
-        out.attrs[f"{name}_error_scale"] = scale
     return out.assign(
         detection_limit=describe(
             ((CHI_2 * _largest_variance(out)) ** 0.5).astype(np.float32),
@@ -217,6 +228,30 @@ def calibrated(rates: xr.Dataset, stable_ground: xr.DataArray) -> xr.Dataset:
             "m/yr",
         )
     )
+
+
+def displacement(
+    stack: Stack, rows: slice, weight: xr.DataArray, scales: Sequence[Scale], **options: Any
+) -> xr.Dataset:
+    """``east`` and ``north`` of :func:`invert` of ``rows``, as the sizes tell them together.
+
+    ``weight`` (size, y, x) of :func:`rockglacier.offsets.sizes.combined`, of the whole map;
+    ``options``: of :func:`invert`.
+    """
+    total: xr.Dataset | None = None
+    for k, scale in enumerate(scales):
+        here = weight.isel({SIZE: k, Y: rows}).drop_vars(SIZE, errors="ignore")
+        series = invert(stack.read(k, rows), scale, **options)[list(COMPONENTS)]
+        part = series.where(here != 0.0, 0.0) * here
+        total = part if total is None else total + part
+    assert total is not None
+    told = (weight.isel({Y: rows}) != 0.0).any(SIZE)
+    return total.where(told).map(
+        lambda values: describe(
+            values.astype(np.float32).transpose(DATE, *MAP), str(values.name),
+            f"displacement toward {values.name} since the first date", "m",
+        )
+    )  # fmt: skip
 
 
 def toward_true_north(rates: xr.Dataset, north_deg: np.ndarray | float) -> xr.Dataset:

@@ -16,7 +16,7 @@ doi:10.1007/s11340-013-9717-6; White (1980), doi:10.2307/1912934.
 
 from __future__ import annotations
 
-from math import sqrt
+from math import cos, pi, sqrt
 
 import numba
 import numpy as np
@@ -32,7 +32,7 @@ SCORE_BLOCKS = 8  # a side, at most, of pixels whose noise is taken as one
 LEAST_BLOCK = 4  # pixels a side
 FAR = 2  # pixels from the peak from where on another peak is a rival
 MAX_STEPS = 12
-TOLERANCE_PX = 4e-3  # a step shorter than this is the last; the next would be a tenth of it
+TOLERANCE_PX = 4e-3  # of the image: a step shorter than this is the last
 LEASH_PX = 1.5  # from the whole-pixel peak: beyond it, the fit went elsewhere
 TAPS = 6  # of the kernel between the pixels of the finer secondary
 LANES = 8  # columns of the kernel: taps, then zeros
@@ -157,10 +157,14 @@ def _lay(
     y: int,
     x: int,
     side: int,
+    thin: int,
     place: np.ndarray,
     laid: np.ndarray,
 ) -> bool:
-    """Values of the secondary where the chip comes to lie; False where that is outside."""
+    """Values of the secondary where the chip comes to lie; False where that is outside.
+
+    Of each row every ``thin``-th pixel, from one further on in each.
+    """
     half = 0.5 * (side - 1)
     phases, lanes = kernel.shape[0] - 1, np.uintp(kernel.shape[1])
     before = TAPS // 2 - 1
@@ -168,12 +172,14 @@ def _lay(
     # Unsigned places in flat arrays: the compiler then works on eight taps at once.
     values, weights = fine.reshape(-1), kernel.reshape(-1)
     stride = np.uintp(columns)
-    first = np.empty(side, np.uintp)
-    across = np.empty(side, np.uintp)
-    down = np.empty(side, np.uintp)
+    many = side // thin
+    first = np.empty(many, np.uintp)
+    across = np.empty(many, np.uintp)
+    down = np.empty(many, np.uintp)
     for i in range(side):
         v = (i - half) / half
-        for j in range(side):
+        for n in range(many):
+            j = i % thin + n * thin
             u = (j - half) / half
             at_y = UPSAMPLING * (y + i + place[0] + place[2] * v + place[3] * u)
             at_x = UPSAMPLING * (x + j + place[1] + place[4] * v + place[5] * u)
@@ -182,19 +188,19 @@ def _lay(
             r, c = int(at_y), int(at_x)
             if r - before + LANES > rows or c - before + LANES > columns:
                 return False
-            across[j] = lanes * np.uintp((at_x - c) * phases + 0.5)
-            down[j] = lanes * np.uintp((at_y - r) * phases + 0.5)
-            first[j] = np.uintp(r - before) * stride + np.uintp(c - before)
-        for j in range(side):
+            across[n] = lanes * np.uintp((at_x - c) * phases + 0.5)
+            down[n] = lanes * np.uintp((at_y - r) * phases + 0.5)
+            first[n] = np.uintp(r - before) * stride + np.uintp(c - before)
+        for n in range(many):
             value = np.float32(0.0)
-            at = first[j]
+            at = first[n]
             for a in range(TAPS):
                 row = np.float32(0.0)
                 for b in range(LANES):
-                    row += weights[across[j] + np.uintp(b)] * values[at + np.uintp(b)]
-                value += weights[down[j] + np.uintp(a)] * row
+                    row += weights[across[n] + np.uintp(b)] * values[at + np.uintp(b)]
+                value += weights[down[n] + np.uintp(a)] * row
                 at += stride
-            laid[i * side + j] = value
+            laid[i * many + n] = value
     return True
 
 
@@ -211,6 +217,8 @@ def fit_chip(
     y: int,
     x: int,
     side: int,
+    thin: int,
+    tapered: bool,
     start_y: float,
     start_x: float,
     found: np.ndarray,
@@ -219,10 +227,13 @@ def fit_chip(
 
     ``bend``: minus the reference's Laplacian; ``weight``: of its pixels, 0 where unknown; ``fine``:
     the secondary, UPSAMPLING times finer; ``known``: 1 where the secondary is known; ``kernel``
-    (phase, tap): of the pixels around a place between those of ``fine``. ``found`` (COLUMNS) is
-    filled.
+    (phase, tap): of the pixels around a place between those of ``fine``; ``thin``: of how many
+    pixels one counts, where images are oversampled and neighbours say nearly the same; ``tapered``:
+    whether pixels count by a raised cosine, which falls to zero at the chip's edge. ``found``
+    (COLUMNS) is filled.
     """
-    count = side * side
+    many = side // thin
+    count = side * many
     half = 0.5 * (side - 1)
     template = np.empty(count, np.float32)
     bends = np.empty(count, np.float32)
@@ -230,18 +241,24 @@ def fit_chip(
     slope = np.empty((PARAMETERS, count), np.float32)
     laid = np.empty(count, np.float32)
     near_y, near_x = int(np.round(start_y)), int(np.round(start_x))
-    mass, mean = np.float32(0.0), np.float32(0.0)
+    window = np.ones(side, np.float32)
+    if tapered:
+        for i in range(side):
+            window[i] = np.float32(1.0 + cos(2.0 * pi * (i - half) / (side + 1)))
+    mass, mean, whole = np.float32(0.0), np.float32(0.0), np.float32(0.0)
     for i in range(side):
-        for j in range(side):
-            k = i * side + j
-            w[k] = weight[y + i, x + j] * known[y + i + near_y, x + j + near_x]
+        for n in range(many):
+            j, k = i % thin + n * thin, i * many + n
+            w[k] = window[i] * window[j]
+            whole += w[k]
+            w[k] *= weight[y + i, x + j] * known[y + i + near_y, x + j + near_x]
             template[k] = reference[y + i, x + j]
             bends[k] = w[k] * bend[y + i, x + j]
             mass += w[k]
             mean += w[k] * template[k]
     found[:] = np.nan
     found[STATE] = NO_DATA
-    if mass < MIN_VALID * count:
+    if mass < MIN_VALID * whole:
         return
     mean /= mass
     energy, gradients = np.float32(0.0), np.float32(0.0)
@@ -251,8 +268,8 @@ def fit_chip(
         energy += w[k] * template[k] * template[k]
     for i in range(side):
         v = np.float32((i - half) / half)
-        for j in range(side):
-            k = i * side + j
+        for n in range(many):
+            j, k = i % thin + n * thin, i * many + n
             u = np.float32((j - half) / half)
             gy, gx = along_y[y + i, x + j], along_x[y + i, x + j]
             slope[0, k] = gy
@@ -283,12 +300,13 @@ def fit_chip(
     place = np.zeros(PARAMETERS)
     place[0], place[1] = start_y, start_x
     score = np.empty(PARAMETERS)
+    tolerance = thin * TOLERANCE_PX
     correlation = 0.0
     gain, largest = np.float32(0.0), np.inf
     likeness = 1.0
     done = False
     for _ in range(MAX_STEPS):
-        if not _lay(fine, kernel, y, x, side, place, laid):
+        if not _lay(fine, kernel, y, x, side, thin, place, laid):
             found[STATE] = OUTSIDE
             return
         mean = np.float32(0.0)
@@ -325,10 +343,10 @@ def fit_chip(
             largest = max(largest, abs(step))
         if abs(place[0] - start_y) > LEASH_PX or abs(place[1] - start_x) > LEASH_PX:
             return
-        if largest < TOLERANCE_PX:
+        if largest < tolerance:
             done = True
             break
-    if not done and largest > 10.0 * TOLERANCE_PX:
+    if not done and largest > 10.0 * tolerance:
         return
     # Scores of blocks, carried to the place: their sum of squares is its variance.
     blocks = 0
@@ -338,8 +356,8 @@ def fit_chip(
         for left in range(0, side, block):
             score[:] = 0.0
             for i in range(top, min(top + block, side)):
-                for j in range(left, min(left + block, side)):
-                    k = i * side + j
+                for n in range(left // thin, min(left + block, side) // thin):
+                    k = i * many + n
                     e = w[k] * (template[k] - gain * laid[k]) / likeness
                     for p in range(PARAMETERS):
                         score[p] += e * slope[p, k]
@@ -395,17 +413,16 @@ def search_places(
     secondary: np.ndarray,
     places: np.ndarray,
     guesses: np.ndarray,
-    sides: np.ndarray,
+    side: int,
     radius: int,
     out: np.ndarray,
 ) -> None:
     """Whole-pixel offset at every place: ``out`` (place, 6) as of :func:`peak_of_search`.
 
-    ``places``, ``guesses`` (place, 2; int): of :func:`match_places`; ``sides`` (place,; int): of
-    their chips. NaN where the search would leave the image, or the chip has no contrast.
+    ``places``, ``guesses`` (place, 2; int): of :func:`match_places`. NaN where the search would
+    leave the image, or the chip has no contrast.
     """
     for n in range(places.shape[0]):
-        side = sides[n]
         y, x = places[n, 0] - side // 2, places[n, 1] - side // 2
         state = _search(reference, secondary, y, x, side, guesses[n], radius, out[n])
         if state != FOUND and state != AT_EDGE:
@@ -430,6 +447,8 @@ def match_places(
     min_correlation: float,
     min_peak_ratio: float,
     enough_px: float,
+    thin: int,
+    tapered: bool,
     out: np.ndarray,
 ) -> None:
     """Every chip size at every place: ``out`` (place, size, COLUMNS).
@@ -438,7 +457,8 @@ def match_places(
     ``guesses`` (place, 2; int): whole-pixel offsets that the search starts from; ``sides``: chip
     sizes, ascending, even. A size starts from what the next smaller one found, if that is reliable
     by ``min_correlation`` and ``min_peak_ratio``, else from a search of its own; sizes beyond a
-    reliable one whose deviation is at most ``enough_px`` are left as SPARED.
+    reliable one whose deviation is at most ``enough_px`` are left as SPARED. ``thin`` and
+    ``tapered``: of :func:`fit_chip`.
     """
     rows, columns = reference.shape
     peak = np.empty(6)
@@ -471,8 +491,8 @@ def match_places(
                 start_y, start_x = peak[0] + peak[4], peak[1] + peak[5]
                 ratio = peak[2] / max(peak[3], 1e-3)
             fit_chip(
-                reference, along_y, along_x, bend, weight, fine, known, kernel, y, x, side,
-                start_y, start_x, found,
+                reference, along_y, along_x, bend, weight, fine, known, kernel, y, x, side, thin,
+                tapered, start_y, start_x, found,
             )  # fmt: skip
             found[PEAK_RATIO] = ratio
             if found[STATE] == FOUND:

@@ -13,6 +13,7 @@ import xarray as xr
 
 from rockglacier.conventions import X, Y
 from rockglacier.offsets.reasons import Reason
+from rockglacier.offsets.sizes import SIZE
 
 WINDOW = 5  # places a side
 MIN_ALIKE = 8 / 25  # share of the window's places within the images that move alike
@@ -26,8 +27,11 @@ def screened(field: xr.Dataset, search: int) -> xr.Dataset:
     """``field`` of :func:`rockglacier.offsets.tracking.track`, computed, without outliers.
 
     ``search``: radius of the search that made it (pixels). Offsets that are left out become NaN,
-    and ``reason`` says why.
+    and ``reason`` says why. Each size is screened by itself.
     """
+    if SIZE in field.dims:
+        sizes = [screened(field.isel({SIZE: k}), search) for k in range(field.sizes[SIZE])]
+        return xr.concat(sizes, dim=SIZE).assign_attrs(field.attrs)
     columns = field["east"].values / field.attrs["pixel_x_m"]
     rows = field["north"].values / field.attrs["pixel_y_m"]
     offsets = np.stack([rows, columns])

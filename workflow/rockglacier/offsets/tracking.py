@@ -2,18 +2,13 @@
 
 A tile is read with as much around it as its chips, their search and the filters reach; its result
 is that of the whole image, whatever the tiling.
-
-Source
-------
-Choice of the chip size: Goldenshluger & Nemirovski (1997), Math. Methods Statist. 6, 135; Katkovnik
-(1999), doi:10.1109/78.782208. Screening by neighbours: Lei, Gardner & Agram (2021),
-doi:10.3390/rs13040749.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import dask.array as da
 import numpy as np
@@ -36,13 +31,12 @@ from rockglacier.offsets.images import (
     slopes,
 )
 from rockglacier.offsets.reasons import Reason
+from rockglacier.offsets.sizes import SIZE
 
 SEARCH_RADIUS = 8  # pixels searched at the coarsest level, at most
 COARSE_CHIP = 16  # pixels a side there, at least
 FINER_RADIUS = 2  # around what the level above found
 RETURN_RADIUS = 2  # around the place that a chip is matched back to
-# Places where chips agree within so many deviations are of one motion: the larger chip serves.
-AGREEMENT = 2.5
 
 
 @dataclass(frozen=True)
@@ -53,6 +47,7 @@ class Matching:
     chips: Sequence[int] = (16, 32, 64)  # sides, ascending, even
     search: int = 6  # radius
     prefilter: Prefilter = "highpass"
+    window: Literal["flat", "tapered"] = "flat"  # tapered chips mix less motion, and are noisier
     min_correlation: float = 0.3
     min_peak_ratio: float = 1.1
     enough: float = 0.01  # deviation that no larger chip has to lower
@@ -103,10 +98,11 @@ def track(
 ) -> xr.Dataset:
     """Offsets of ``secondary`` against ``reference`` (y, x; real or complex; NaN where unknown).
 
-    The result lies on places every ``how.step`` pixels, lazily, a Dask task for a tile of about
-    ``tile`` pixels: ``east`` and ``north`` (m; positive toward east and north), their errors and
-    ``covariance``, ``correlation``, ``peak_ratio``, ``chip`` (pixels) and ``reason``. ``guess``
-    (place y, place x, 2; pixels, rows and columns) shifts the search.
+    The result (size, y, x) lies on places every ``how.step`` pixels, lazily, a Dask task for a tile
+    of about ``tile`` pixels: ``east`` and ``north`` (m; positive toward east and north), their
+    errors and ``covariance``, ``correlation``, ``peak_ratio``, ``chip`` (pixels: ``size``, or the
+    smaller one that was enough) and ``reason``. ``guess`` (place y, place x, 2; pixels, rows and
+    columns) shifts the search. :func:`rockglacier.offsets.sizes.combined` makes one value of all.
 
     Raises
     ------
@@ -146,10 +142,10 @@ def track(
                 *(image[y, x] for image in images),
                 here_rows - y.start, here_columns - x.start, near, how,
             )  # fmt: skip
-            shape = (len(FIELDS), here_rows.size, here_columns.size)
+            shape = (len(FIELDS), len(how.chips), here_rows.size, here_columns.size)
             stripe.append(da.from_delayed(found, shape, np.float32))
         stripes.append(stripe)
-    return _dataset(da.block(stripes), reference, rows, columns)
+    return _dataset(da.block(stripes), reference, rows, columns, how.chips)
 
 
 def _window(places: np.ndarray, halo: int, align: int, size: int) -> slice:
@@ -179,7 +175,7 @@ def _match_tile(
     guess: np.ndarray | None,
     how: Matching,
 ) -> np.ndarray:
-    """FIELDS of the places (``rows`` x ``columns``) of one tile, in pixels."""
+    """FIELDS (field, size, row, column) of the places of one tile, in pixels."""
     factor = 2 if np.iscomplexobj(reference) else 1
     first, second = (prepare(image, how.prefilter) for image in (reference, secondary))
     places = factor * np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2)
@@ -192,30 +188,53 @@ def _match_tile(
     sides = factor * np.asarray(how.chips)
     if levels:
         near, radius, lost = _coarse(first, second, places, near, radius, sides[0], levels)
-    found = _matched(first, second, places, near, sides, radius, how)
-    chosen = _choose(found, how)
-    out = np.full((places.shape[0], len(FIELDS)), np.nan, np.float32)
-    reason = _reasons(found, chosen, how)
+    found = _matched(first, second, places, near, sides, radius, factor, how)
+    reason = _reasons(found, how)
     reason[lost] = Reason.OUTSIDE
-    best = found[np.arange(chosen.size), chosen]
-    well = reason == Reason.OBSERVED
-    if how.max_return is not None and well.any():
-        here = np.flatnonzero(well)
-        moved = np.round(best[here, : matching.DX + 1]).astype(np.int64)
+    if how.max_return is not None:
+        _match_back(first, second, places, found, sides, factor * how.max_return, reason)
+    chip = np.broadcast_to(np.asarray(how.chips, np.float64), reason.shape).copy()
+    # A size that a smaller one spared is that one.
+    for k in range(1, sides.size):
+        spared = found[:, k, matching.STATE] == matching.SPARED
+        for of_sizes in (found, reason, chip):
+            of_sizes[spared, k] = of_sizes[spared, k - 1]
+    out = np.empty((len(FIELDS), sides.size, places.shape[0]), np.float32)
+    fields = np.moveaxis(found, -1, 0).transpose(0, 2, 1)
+    out[:2] = fields[:2] / factor
+    out[2:5] = fields[2:5] / factor**2
+    out[5:7] = fields[[matching.CORRELATION, matching.PEAK_RATIO]]
+    out[7], out[8] = chip.T, reason.T
+    out[:5, reason.T != Reason.OBSERVED] = np.nan
+    return out.reshape(len(FIELDS), sides.size, rows.size, columns.size)
+
+
+def _match_back(
+    first: Prepared,
+    second: Prepared,
+    places: np.ndarray,
+    found: np.ndarray,
+    sides: np.ndarray,
+    most: float,
+    reason: np.ndarray,
+) -> None:
+    """Enter into ``reason`` (place, size) where matching back misses the place by over ``most``."""
+    for k, side in enumerate(sides):
+        fitted = found[:, k, matching.STATE] == matching.FOUND
+        here = np.flatnonzero(fitted & (reason[:, k] == Reason.OBSERVED))
+        moved = np.round(found[here, k, : matching.DX + 1]).astype(np.int64)
         back = np.empty((here.size, 6))
         matching.search_places(
-            second.values, first.values, places[here] + moved, -moved, sides[chosen[here]],
-            RETURN_RADIUS, back,
-        )  # fmt: skip
-        gap = np.hypot(*(back[:, k] + back[:, 4 + k] + best[here, k] for k in (0, 1)))
-        reason[here[~(gap <= factor * how.max_return)]] = Reason.BACKWARD
-    out[:, :2] = best[:, :2] / factor
-    out[:, 2:5] = best[:, 2:5] / factor**2
-    out[:, 5:7] = best[:, [matching.CORRELATION, matching.PEAK_RATIO]]
-    out[:, 7] = np.asarray(how.chips)[chosen]
-    out[reason != Reason.OBSERVED, :5] = np.nan
-    out[:, 8] = reason
-    return out.T.reshape(len(FIELDS), rows.size, columns.size)
+            second.values,
+            first.values,
+            places[here] + moved,
+            -moved,
+            int(side),
+            RETURN_RADIUS,
+            back,
+        )
+        gap = np.hypot(*(back[:, i] + back[:, 4 + i] + found[here, k, i] for i in (0, 1)))
+        reason[here[~(gap <= most)], k] = Reason.BACKWARD
 
 
 def _matched(
@@ -225,6 +244,7 @@ def _matched(
     near: np.ndarray,
     sides: np.ndarray,
     radius: int,
+    thin: int,
     how: Matching,
 ) -> np.ndarray:
     """Every chip size at every place, as of :func:`matching.match_places`."""
@@ -233,7 +253,7 @@ def _matched(
         first.values, *slopes(first.values), first.known,
         second.values, oversampled(second.values), second.known, interpolation_table(),
         places, near, sides, radius, how.min_correlation, how.min_peak_ratio, how.enough,
-        out,
+        thin, how.window == "tapered", out,
     )  # fmt: skip
     return out
 
@@ -255,58 +275,36 @@ def _coarse(
     a, b = first.halved(levels), second.halved(levels)
     for level in range(levels, 0, -1):
         chip = max(COARSE_CHIP, int(side) >> level)
-        chips = np.full(places.shape[0], chip)
-        matching.search_places(a[level], b[level], places >> level, guess, chips, radius, out)
+        matching.search_places(a[level], b[level], places >> level, guess, chip, radius, out)
         lost |= np.isnan(out[:, 0])
         guess = 2 * np.where(lost[:, None], guess, out[:, :2]).astype(np.int64)
         radius = FINER_RADIUS
     return guess, radius, lost
 
 
-def _choose(found: np.ndarray, how: Matching) -> np.ndarray:
-    """Index of the chip size at each place: the largest that agrees with all smaller ones.
-
-    A larger chip has less noise, a smaller one less mixture of motions; as long as they agree
-    within the error of the smaller, the mixture is less than that.
-    """
-    reliable = found[..., matching.STATE] == matching.FOUND
-    reliable &= found[..., matching.CORRELATION] >= how.min_correlation
-    reliable &= found[..., matching.PEAK_RATIO] >= how.min_peak_ratio
-    chosen = np.where(reliable.any(axis=1), reliable.argmax(axis=1), -1)
-    for k in range(1, found.shape[1]):
-        agrees = reliable[:, k].copy()
-        for i in range(k):
-            for place, variance in (
-                (matching.DY, matching.VAR_Y),
-                (matching.DX, matching.VAR_X),
-            ):
-                off = np.abs(found[:, k, place] - found[:, i, place])
-                allowed = AGREEMENT * np.sqrt(found[:, i, variance])
-                agrees &= ~reliable[:, i] | (off <= allowed)
-        chosen[agrees] = k
-    return chosen
-
-
-def _reasons(found: np.ndarray, chosen: np.ndarray, how: Matching) -> np.ndarray:
-    """Reason of every place; of those without a reliable chip, why the largest is none."""
-    last = found[:, -1]
-    reason = last[:, matching.STATE].astype(np.uint8)  # SPARED ones are observed
-    fitted = reason == matching.FOUND
-    reason[fitted & ~(last[:, matching.PEAK_RATIO] >= how.min_peak_ratio)] = Reason.AMBIGUOUS
-    reason[fitted & ~(last[:, matching.CORRELATION] >= how.min_correlation)] = (
+def _reasons(found: np.ndarray, how: Matching) -> np.ndarray:
+    """Reason (place, size) of every chip; those that a smaller one spared count as observed."""
+    state = found[..., matching.STATE]
+    reason = np.where(state == matching.SPARED, Reason.OBSERVED, state).astype(np.uint8)
+    fitted = state == matching.FOUND
+    reason[fitted & ~(found[..., matching.PEAK_RATIO] >= how.min_peak_ratio)] = Reason.AMBIGUOUS
+    reason[fitted & ~(found[..., matching.CORRELATION] >= how.min_correlation)] = (
         Reason.LOW_CORRELATION
     )
-    reason[chosen >= 0] = Reason.OBSERVED
     return reason
 
 
 def _dataset(
-    fields: da.Array, image: xr.DataArray, rows: np.ndarray, columns: np.ndarray
+    fields: da.Array,
+    image: xr.DataArray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    chips: Sequence[int],
 ) -> xr.Dataset:
     """Offsets in metres on the map, from FIELDS in pixels."""
     y, x = image[Y].values, image[X].values
     dy, dx = float(y[1] - y[0]), float(x[1] - x[0])
-    coords = {Y: y[rows] - 0.5 * dy, X: x[columns] - 0.5 * dx}
+    coords = {SIZE: list(chips), Y: y[rows] - 0.5 * dy, X: x[columns] - 0.5 * dx}
     field = dict(zip(FIELDS, fields, strict=True))
     maps = {
         "east": (field["column"] * dx, "offset toward east", "m"),
@@ -321,7 +319,9 @@ def _dataset(
     }
     return xr.Dataset(
         {
-            name: describe(xr.DataArray(data, dims=MAP, coords=coords), name, long_name, units)
+            name: describe(
+                xr.DataArray(data, dims=(SIZE, *MAP), coords=coords), name, long_name, units
+            )
             for name, (data, long_name, units) in maps.items()
         },
         attrs={"pixel_x_m": dx, "pixel_y_m": dy},
