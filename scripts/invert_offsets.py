@@ -64,7 +64,7 @@ if __name__ == "__main__":
     row_mb = BYTES_PER_SAMPLE * len(kept) * grid.width / 1e6
     rows = int(max(1, min(grid.height, 0.7 * snakemake.resources.mem_mb / row_mb)))
     every = bands.cut(grid.height, rows)
-    options = {"norm": snakemake.params.norm, "min_pairs": how["min_pairs"]}
+    options = {"norm": snakemake.params.norm, "min_pairs": min(how["min_pairs"], len(kept))}
     sizes, scales = [], []
     for k, chip in enumerate(chips):
         sample = [stack.read(k, band.inner) for band in sample_bands(stable, margin=0)]

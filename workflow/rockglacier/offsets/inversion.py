@@ -26,7 +26,10 @@ from rockglacier.phase_noise import MAXIMUM_PRODUCT, TABLE_SIZE
 
 RADIAN_IS_METRE = -4.0 * np.pi  # as a wavelength: metres_per_radian of it is one
 LAYERS = ("east", "north", "east_error", "north_error", "covariance", "reason")
-NORMAL = {0.95: 1.95996, 0.99: 2.57583}  # share of a normal distribution within so many sigmas
+# Share of a normal distribution within so many sigmas. What is decided at three needs the last.
+NORMAL = {0.95: 1.95996, 0.99: 2.57583, 0.997: 2.96774}
+CLASSES, LEAST_CLASS = 6, 500  # of stated error, and places in each
+FEW = 1.4  # places beyond a quantile that tell it
 CHI_2 = 5.9915  # 95 % point of the chi-squared distribution with two degrees of freedom
 
 
@@ -208,18 +211,15 @@ def calibrated(rates: xr.Dataset, stable_ground: xr.DataArray) -> xr.Dataset:
     """``rates`` of :func:`velocities` with errors that hold on ``stable_ground``, and their limit.
 
     Errors of a component are multiplied so that its 95 and 99 % intervals cover rest on as much of
-    stable ground, or more. ``detection_limit`` (m/yr): the speed that errors alone exceed in 5 % of
-    places at rest.
+    stable ground, or more: in each of CLASSES classes of error, and between them by interpolation.
+    ``detection_limit`` (m/yr): the speed that errors alone exceed in 5 % of places at rest.
     """
     out = rates.copy()
     for name in COMPONENTS:
-        z = (rates[name] / rates[f"{name}_error"]).where(stable_ground).values
-        z = np.abs(z[np.isfinite(z)])
-        scale = 1.0
-        if z.size >= MIN_STABLE:
-            scale = max(float(np.quantile(z, p)) / at for p, at in NORMAL.items())
         error = rates[f"{name}_error"]
-        out[f"{name}_error"] = (error * np.float32(scale)).assign_attrs(error.attrs)
+        at, scale = _scales(*(a.where(stable_ground).values for a in (rates[name], error)))
+        found = np.exp(np.interp(np.log(error.values), at, scale))
+        out[f"{name}_error"] = error.copy(data=(error.values * found).astype(np.float32))
     return out.assign(
         detection_limit=describe(
             ((CHI_2 * _largest_variance(out)) ** 0.5).astype(np.float32),
@@ -228,6 +228,22 @@ def calibrated(rates: xr.Dataset, stable_ground: xr.DataArray) -> xr.Dataset:
             "m/yr",
         )
     )
+
+
+def _scales(rate: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Logarithms of errors, ascending, and of the factors that they need on ground at rest."""
+    known = np.isfinite(rate) & np.isfinite(error)
+    rate, error = rate[known], error[known]
+    if rate.size < MIN_STABLE:
+        return np.zeros(1), np.zeros(1)
+    classes = np.array_split(np.argsort(error), max(1, min(CLASSES, rate.size // LEAST_CLASS)))
+    at, scale = [], []
+    for members in classes:
+        z = np.abs(rate[members]) / error[members]
+        told = {share: far for share, far in NORMAL.items() if (1.0 - share) * z.size >= FEW}
+        scale.append(max(float(np.quantile(z, share)) / far for share, far in told.items()))
+        at.append(float(np.median(error[members])))
+    return np.log(at), np.log(np.maximum(scale, 1e-3))
 
 
 def displacement(
