@@ -19,15 +19,16 @@ if __name__ == "__main__":
             tracks, slopes, grid, min_sensitivity=snakemake.params.min_sensitivity
         )
     if snakemake.input.offsets:
-        places = (io.read_raster(path) for path in snakemake.input.offsets)
-        sets = [joining.onto_region(rates, grid) for rates in places]
-        how = snakemake.params.joining
+        how, sets = snakemake.params.joining, []
+        for path in snakemake.input.offsets:
+            rates = io.read_raster(path)
+            rates["moving"] = joining.moving(rates, sigmas=how["offsets_sigmas"])
+            sets.append(joining.onto_region(rates, grid))
         velocity = joining.join(
             velocity,
             joining.best(sets),
             slopes,
             offsets_above=how["offsets_above_m_per_year"],
-            offsets_sigmas=how["offsets_sigmas"],
             insar_below=how["insar_below_m_per_year"],
             agree_sigmas=how["agree_sigmas"],
         )

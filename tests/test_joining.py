@@ -6,9 +6,9 @@ import xarray as xr
 
 from rockglacier.conventions import Reason, VelocitySource
 from rockglacier.grid import Grid
-from rockglacier.joining import best, join, onto_region
+from rockglacier.joining import best, join, moving, onto_region
 
-GRID = Grid("EPSG:32632", 600_000.0, 5_200_000.0, 40.0, 40.0, 6, 2)
+GRID = Grid("EPSG:32632", 600_000.0, 5_200_000.0, 40.0, 40.0, 6, 3)
 NAN = np.nan
 
 
@@ -29,7 +29,7 @@ def offsets(east: object, error: object = 0.1, grid: Grid = GRID) -> xr.Dataset:
             "reason": on_grid(np.where(np.isnan(east), 1.0, 0.0), "1", grid),
         },
         attrs={"crs": grid.crs},
-    )
+    ).pipe(lambda rates: rates.assign(moving=moving(rates, sigmas=3.0)))
 
 
 def insar(velocity: object, error: float = 0.02) -> xr.Dataset:
@@ -110,3 +110,24 @@ def test_of_several_sets_the_one_that_detects_least_serves() -> None:
     a = onto_region(offsets([1.0] * 6, error=[0.1, 0.1, 0.1, 0.5, 0.5, NAN]), GRID)
     b = onto_region(offsets([2.0] * 6, error=[0.3, 0.3, 0.3, 0.3, NAN, 0.3]), GRID)
     assert best([a, b])["east"].values[0].tolist() == [1.0, 1.0, 1.0, 2.0, 1.0, 2.0]
+
+
+def test_places_that_move_stand_together() -> None:
+    grid = Grid("EPSG:32632", 600_000.0, 5_200_000.0, 60.0, 60.0, 12, 12)
+    east = np.zeros(grid.shape)
+    east[2, 2] = 2.0  # alone
+    east[6:8, 6:8] = 2.0
+    east[9, 0] = NAN
+    found = offsets(east, grid=grid)["moving"]
+    assert found.values[2, 2] == 0.0 and (found.values[6:8, 6:8] == 1.0).all()
+    assert np.isnan(found.values[9, 0]) and float(found.sum()) == 4.0
+
+
+def test_chance_moves_as_few_places_as_it_exceeds_three_sigmas() -> None:
+    grid = Grid("EPSG:32632", 600_000.0, 5_200_000.0, 60.0, 60.0, 400, 400)
+    random = np.random.default_rng(0)
+    rates = offsets(0.1 * random.standard_normal(grid.shape), grid=grid)
+    rates["north"] = on_grid(0.1 * random.standard_normal(grid.shape), grid=grid)
+    speed = np.hypot(rates["east"], rates["north"])
+    assert float((speed > 0.344 * 1.0).mean()) == pytest.approx(0.0027, rel=0.2)
+    assert float(moving(rates, sigmas=3.0).mean()) < 2e-4

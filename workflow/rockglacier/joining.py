@@ -17,13 +17,43 @@ from rockglacier.downslope import MINIMUM_SLOPE_DEG
 from rockglacier.errors import SceneError
 from rockglacier.grid import Grid
 
+LEAST_PLACES = 3  # that touch each other and move
 BANDS = ("east", "north", "east_error", "north_error", "correlation", "detection_limit", "reason")
 
 
-def onto_region(rates: xr.Dataset, grid: Grid) -> xr.Dataset:
-    """Offset velocities (BANDS; y, x) on the region's ``grid``: those of the place around a pixel.
+def moving(rates: xr.Dataset, *, sigmas: float) -> xr.DataArray:
+    """Where ``rates`` (BANDS; y, x) are of ground that moves, as 1, 0 or NaN where unknown.
 
-    ``rates`` has attribute ``crs``. Beyond its places all is NaN and ``reason`` is OUTSIDE.
+    The speed has to exceed its error as rarely by chance as one component does so many ``sigmas``:
+    its direction is chance's to choose too. A place counts with LEAST_PLACES or more that touch it
+    and move: errors of one pixel's snow or shadow come alone, landforms do not.
+    """
+    from scipy.ndimage import label
+
+    east, north, sa, sb, rho = (rates[k].transpose(*MAP).values for k in BANDS[:5])
+    speed = np.hypot(east, north)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        a, b = east / speed, north / speed
+        error = np.sqrt((a * sa) ** 2 + (b * sb) ** 2 + 2.0 * rho * a * b * sa * sb)
+        beyond = speed > _radius(sigmas) * error
+    number, _ = label(beyond, np.ones((3, 3)))
+    crowd = np.bincount(number.ravel())[number] >= LEAST_PLACES
+    found = np.where(np.isfinite(speed), beyond & crowd, np.nan).astype(np.float32)
+    return rates["east"].transpose(*MAP).copy(data=found).rename("moving")
+
+
+def _radius(sigmas: float) -> float:
+    """Errors that chance exceeds in two dimensions as often as ``sigmas`` in one."""
+    from scipy.stats import norm
+
+    return float(np.sqrt(-2.0 * norm.logsf(sigmas) - 2.0 * np.log(2.0)))
+
+
+def onto_region(rates: xr.Dataset, grid: Grid) -> xr.Dataset:
+    """Offset velocities on the region's ``grid``: those of the place around a pixel.
+
+    ``rates`` (y, x) holds BANDS and :func:`moving`, and has attribute ``crs``. Beyond its places all
+    is NaN and ``reason`` is OUTSIDE.
     """
     places = Grid.from_coords(rates, str(rates.attrs["crs"]))
     x, y = np.meshgrid(grid.x, grid.y)
@@ -37,7 +67,7 @@ def onto_region(rates: xr.Dataset, grid: Grid) -> xr.Dataset:
         inside = (row >= 0) & (row < places.height) & (column >= 0) & (column < places.width)
     row, column = (np.where(inside, at, 0).astype(np.intp) for at in (row, column))
     out = {}
-    for name in BANDS:
+    for name in (*BANDS, "moving"):
         values = rates[name].transpose(*MAP).values[row, column].astype(np.float32)
         values = np.where(inside, values, Reason.OUTSIDE if name == "reason" else np.nan)
         out[name] = xr.DataArray(values, dims=MAP, coords=grid.coords, attrs=rates[name].attrs)
@@ -59,7 +89,6 @@ def join(
     terrain: xr.Dataset,
     *,
     offsets_above: float = 1.0,
-    offsets_sigmas: float = 3.0,
     insar_below: float = 0.3,
     agree_sigmas: float = 2.0,
 ) -> xr.Dataset:
@@ -70,21 +99,19 @@ def join(
     downslope
         Of :func:`rockglacier.downslope.downslope_velocity`; None where no track shows motion.
     offsets
-        Of :func:`best`: velocity toward true east and north, on the same grid.
+        Of :func:`best`: velocity toward true east and north, on the same grid, and where it moves.
     terrain
         ``slope`` and ``aspect`` (deg).
-    offsets_above, offsets_sigmas
-        Offsets alone serve where they exceed both the speed (m/yr) and so many of their errors. The
-        direction of a speed is chance's to choose too: it has to be as rare as so many errors are
-        of one component.
+    offsets_above
+        Offsets alone serve above this speed (m/yr), where ground is :func:`moving`.
     insar_below
         Else interferometry alone serves below this speed (m/yr).
     agree_sigmas
         Else their weighted mean serves where they differ by less than so many errors of the
         difference, and nothing where they differ by more (reason CONTRADICTED).
 
-    Without interferometry, offsets serve where they exceed so many errors; ground where they do
-    not is not observed (UNDETECTED), which does not say that it is at rest. Offsets are followed
+    Without interferometry, offsets serve where ground is moving; elsewhere it is not observed
+    (UNDETECTED), which does not say that it is at rest. Offsets are followed
     along their own direction over the surface; beside interferometry, along the slope.
 
     Returns
@@ -115,7 +142,7 @@ def join(
     rate, error, projected, projected_error = free
     with np.errstate(invalid="ignore", divide="ignore"):
         seen = np.isfinite(insar)
-        real = np.abs(rate) > _radius(offsets_sigmas) * error
+        real = offsets["moving"].transpose(*MAP).values > 0.0
         fast = real & (np.abs(rate) > offsets_above)
         slow = seen & ~fast & (np.abs(insar) < insar_below)
         between = seen & ~fast & ~slow
@@ -151,13 +178,6 @@ def join(
     for name, values in maps.items():
         out[name] = describe(like.copy(data=values.astype(np.float32)), name, *about[name])
     return out
-
-
-def _radius(sigmas: float) -> float:
-    """Errors that chance exceeds in two dimensions as often as ``sigmas`` in one."""
-    from scipy.stats import norm
-
-    return float(np.sqrt(-2.0 * norm.logsf(sigmas) - 2.0 * np.log(2.0)))
 
 
 def along_surface(

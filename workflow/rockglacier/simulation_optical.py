@@ -110,7 +110,7 @@ def _ground(size: int, rates: Sequence[float], widths_px: tuple[float, float], s
     count = 0
     for _ in range(400):
         width = random.uniform(*widths_px)
-        length = random.uniform(3.0, 5.0) * width
+        length = min(random.uniform(3.0, 5.0) * width, size / 3.0)
         row, column = random.uniform(length, size - length, 2)
         line = _flow_line(row, column, azimuth, length)
         if line is None or not 8.0 <= steep[round(row), round(column)] <= 32.0:

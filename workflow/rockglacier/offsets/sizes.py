@@ -99,23 +99,36 @@ def unresolved(
     """``field`` of :func:`combined` with errors that hold what its chips cannot resolve.
 
     A chip shows the mean of motion over itself: of a field that bends it misses half its curvature
-    times the spread of the chip's pixels. The curvature is that between neighbouring places, less
-    what noise makes of it on ``stable_ground`` (y, x; bool), times BENDING. ``step``: pixels
+    times the spread of the chip's pixels. The curvature is that between places half a chip apart,
+    less what noise makes of it on ``stable_ground`` (y, x; bool), times BENDING. ``step``: pixels
     between places; ``window`` of the chips (see :class:`rockglacier.offsets.tracking.Matching`).
     """
-    half = 0.5 * SPREAD[window] * (field["chip"].transpose(*MAP).values / step) ** 2
     stable = stable_ground.transpose(*MAP).values
+    chips = field["chip"].transpose(*MAP).values
     out = field.copy()
     for name in COMPONENTS:
         values = field[name].transpose(*MAP).values.astype(np.float64)
-        bend = np.zeros_like(values)
-        for axis in (0, 1):
-            margin = [(1, 1) if a == axis else (0, 0) for a in (0, 1)]
-            second = np.diff(np.pad(values, margin, constant_values=np.nan), n=2, axis=axis)
-            bend += np.abs(np.nan_to_num(second))  # unknown neighbours tell nothing
-        rest = bend[stable & np.isfinite(values)]
-        noise = float(np.median(rest)) if rest.size else 0.0
-        missed = BENDING * half * np.sqrt(np.maximum(bend**2 - noise**2, 0.0))
+        missed = np.zeros_like(values)
+        for chip in np.unique(chips[np.isfinite(chips)]):
+            apart = max(1, round(0.5 * chip / step))  # places, over which it is the chip that bends
+            bend = _bend(values, apart)
+            rest = bend[stable & np.isfinite(values)]
+            noise = float(np.median(rest)) if rest.size else 0.0
+            share = BENDING * 0.5 * SPREAD[window] * (chip / (apart * step)) ** 2
+            here = chips == chip
+            missed[here] = share * np.sqrt(np.maximum(bend**2 - noise**2, 0.0))[here]
         error = field[f"{name}_error"].transpose(*MAP)
         out[f"{name}_error"] = error.copy(data=np.hypot(error.values, missed).astype(np.float32))
     return out
+
+
+def _bend(values: np.ndarray, apart: int) -> np.ndarray:
+    """Second differences along both axes between places so far ``apart``, added up."""
+    total = np.zeros_like(values)
+    for axis in (0, 1):
+        margin = [(apart, apart) if a == axis else (0, 0) for a in (0, 1)]
+        padded = np.pad(values, margin, constant_values=np.nan)
+        size = values.shape[axis]
+        before, after = (np.take(padded, np.arange(size) + shift, axis) for shift in (0, 2 * apart))
+        total += np.abs(np.nan_to_num(before - 2.0 * values + after))  # unknown ones tell nothing
+    return total
