@@ -110,11 +110,11 @@ if __name__ == "__main__":
         velocity, snakemake.output.velocity, grid=grid,
         provenance=made | {"detection_limit_m_per_year": f"{limit:.4g}"},
     )  # fmt: skip
-    smallest = [next(bias for bias in found if bias) for found in biases.values()]
+    largest = [next(bias for bias in reversed(found) if bias) for found in biases.values()]
     for name in COMPONENTS:
-        kept[f"{name}_shift_m"] = [bias.coefficients[name][0] for bias in smallest]
-        kept[f"{name}_stable_nmad_m"] = [bias.stable_nmad_m[name] for bias in smallest]
-        kept[f"{name}_error_scale"] = [bias.error_scale[name] for bias in smallest]
-    kept["stable_places"] = [bias.stable_places for bias in smallest]
+        kept[f"{name}_shift_m"] = [bias.coefficients[name][0] for bias in largest]
+        kept[f"{name}_stable_nmad_m"] = [bias.stable_nmad_m[name] for bias in largest]
+        kept[f"{name}_error_scale"] = [bias.error_scale[name] for bias in largest]
+    kept["stable_places"] = [bias.stable_places for bias in largest]
     io.write_table(kept, snakemake.output.pairs, date_format="%Y-%m-%d")
     io.write_table(rejected_table(rejected), snakemake.output.rejected)

@@ -52,8 +52,8 @@ def _radius(sigmas: float) -> float:
 def onto_region(rates: xr.Dataset, grid: Grid) -> xr.Dataset:
     """Offset velocities on the region's ``grid``: those of the place around a pixel.
 
-    ``rates`` (y, x) holds BANDS and :func:`moving`, and has attribute ``crs``. Beyond its places all
-    is NaN and ``reason`` is OUTSIDE.
+    ``rates`` (y, x) holds BANDS and :func:`moving`, and has attribute ``crs``. Beyond its places
+    all is NaN and ``reason`` is OUTSIDE.
     """
     places = Grid.from_coords(rates, str(rates.attrs["crs"]))
     x, y = np.meshgrid(grid.x, grid.y)

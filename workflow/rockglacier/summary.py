@@ -93,6 +93,10 @@ def offset_figures(rates: xr.Dataset) -> dict[str, float]:
             np.median(rates["detection_limit"].values[seen & stable])
         )
         figures["stable_speed_m_yr_p95"] = _number(np.percentile(rest, 95.0))
+        for name in ("east", "north"):
+            values = rates[name].values[seen & stable]
+            spread = 1.4826 * np.median(np.abs(values - np.median(values)))
+            figures[f"stable_nmad_{name}_m_yr"] = _number(spread)
     return figures
 
 
