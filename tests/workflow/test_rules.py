@@ -56,7 +56,9 @@ def test_a_rule_reruns_with_the_library_that_its_script_uses(name):
     assert f'"../../scripts/{script.name}"' in RULES[name] and script.exists()
     if "code=reader_digest" in RULES[name]:
         return  # by the track's own source
-    modules = re.findall(r'"(\S+?)"', re.search(r"code=digest\((.*?)\)", RULES[name], re.S)[1])
+    modules = re.findall(
+        r'"(\S+?)"', re.search(r"code=(?:images_)?digest\((.*?)\)", RULES[name], re.S)[1]
+    )
     missing = imported(script) - NO_RESULT - covered(modules)
     assert not missing, f"add {sorted(missing)} to the digest of rule {name}"
 

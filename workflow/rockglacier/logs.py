@@ -56,11 +56,21 @@ def progress(items: Iterable[T], what: str, total: int, seconds: float = 5.0) ->
 
 
 def compute_with(threads: int, seconds: float = 10.0) -> None:
-    """Let Dask compute with ``threads`` threads, and log every ``seconds`` or so how far it is."""
+    """Let Dask compute with ``threads`` threads, and log every ``seconds`` or so how far it is.
+
+    Where Dask's setting ``scheduler-address`` names one (DASK_SCHEDULER_ADDRESS in the
+    environment), what is computed lazily runs there instead.
+    """
     import dask
     from dask.callbacks import Callback
 
     logger = logging.getLogger(__name__)
+    if address := dask.config.get("scheduler-address", None):
+        from distributed import Client
+
+        client = Client(address)  # which Dask computes with from now on
+        logger.info("computing with %s", client)
+        return
     began = last = time.monotonic()
 
     def start(tasks: Any) -> None:

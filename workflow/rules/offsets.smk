@@ -90,7 +90,14 @@ rule invert_offsets:
         offsets=inversion_of_images,
         norm=setting("inversion/norm"),
         on_bad_input=setting("on_bad_input"),
-        code=digest("offsets.inversion", "offsets.sizes", "offsets.stable", "offsets.tracking"),
+        code=digest(
+            "offsets.inversion",
+            "offsets.sizes",
+            "offsets.stable",
+            "offsets.tracking",
+            "readers.assemble",
+            "reference",
+        ),
     message:
         "{wildcards.region}/{wildcards.images}: velocity of the offsets"
     script:
