@@ -2,8 +2,8 @@
 
 Prints one JSON line per case and ends with 1 where a "must" is missed. On pairs all sides match the
 same images in the same run, on chips of 32 pixels every 16, with a search of 6 pixels either way.
-``rock-glaciers`` runs the workflow on simulated Landsat scenes; ``large`` matches two files of a
-full scene's size; ``workers`` compares one worker with two.
+``rock-glaciers`` runs the workflow on simulated Landsat scenes and ``yahtse`` on real ones;
+``large`` matches two files of a full scene's size; ``workers`` compares one worker with two.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ from cases import run_cases, workplace
 from scipy.ndimage import distance_transform_edt, map_coordinates
 
 from rockglacier import io, simulation_pairs
+from rockglacier.atmosphere import robust_fit, scatter
+from rockglacier.configuration import data_folder
+from rockglacier.conventions import YEAR_DAYS
 from rockglacier.offsets.reasons import Reason
 from rockglacier.offsets.screening import screened
 from rockglacier.offsets.sizes import combined
@@ -52,6 +55,9 @@ MUSTS = {
 }
 MUST_SECONDS = 2.5
 MUST_VALID = 0.97
+MUST_NMAD, MUST_TRUNK_M = 0.12, 150.0
+LANDSAT_PIXEL_M = 15.0
+PUBLISHED_OUTLIER_M = 60.0
 MUST_MB, MUST_LARGE_MB, MUST_GROWTH, MUST_SPEEDUP = 600, 3000, 1.2, 1.7
 LARGE = 10  # times the pair a side
 # Ten summers; days differ as the sky allows.
@@ -80,6 +86,7 @@ class Setting:
     peers: Path  # Python of their environment
     seed: int
     size: int
+    figures: Path | None
 
 
 def _pair(kind: str, moved: xr.Dataset, seed: int) -> xr.Dataset:
@@ -112,6 +119,7 @@ def _judged(case: str, offsets: np.ndarray, places: np.ndarray, moved: xr.Datase
         for axis, name in enumerate("yx"):
             figures[f"rmse_{name}"] = _rms(error[matched][:, axis])
         figures["lock"] = round(max(_lock(error[matched], truth[matched])), 4)
+        figures["curve"] = _by_tenth(error[matched], truth[matched], 1)
     else:
         size, rate = np.linalg.norm(error, axis=-1), np.linalg.norm(truth, axis=-1)
         # Of one component, as of the ramps.
@@ -124,12 +132,33 @@ def _rms(values: np.ndarray) -> float:
     return round(float(np.sqrt(np.mean(values**2))), 4)
 
 
+def _by_tenth(error: np.ndarray, truth: np.ndarray, axis: int) -> np.ndarray:
+    """Median error along an axis in each tenth of a pixel's fraction."""
+    tenth = np.floor(10.0 * (truth[:, axis] % 1.0)).astype(int)
+    return np.array([np.median(error[tenth == t, axis]) for t in range(10)])
+
+
 def _lock(error: np.ndarray, truth: np.ndarray) -> list[float]:
-    """Along either axis the largest median error in any tenth of a pixel's fraction."""
-    tenth = np.floor(10.0 * (truth % 1.0)).astype(int)
-    return [
-        max(abs(float(np.median(error[tenth[:, k] == t, k]))) for t in range(10)) for k in (0, 1)
-    ]
+    """Along either axis the largest of these."""
+    return [float(np.abs(_by_tenth(error, truth, axis)).max()) for axis in (0, 1)]
+
+
+def _draw_locks(path: Path, case: str, curves: dict[str, np.ndarray]) -> None:
+    """Median error by the fraction of a pixel that the ground moved, of all sides."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.0, 3.2), layout="constrained")
+    axes = figure.add_subplot()
+    for k, (name, curve) in enumerate(curves.items()):
+        style = {"color": "black", "lw": 2.0} if name == "ours" else {"color": f"C{k}", "lw": 1.2}
+        axes.plot(0.05 + 0.1 * np.arange(10), curve, marker="o", ms=3, label=name, **style)
+    axes.axhline(0.0, color="0.7", lw=0.8, zorder=0)
+    axes.set_xlabel("Fraction of a pixel that the ground moved")
+    axes.set_ylabel("Median error (pixels)")
+    axes.set_title(f"{case.replace('-', ' ')}: bias toward whole pixels", loc="left", fontsize=9)
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=200)
 
 
 def accuracy(setting: Setting, case: str) -> Result:
@@ -155,9 +184,13 @@ def accuracy(setting: Setting, case: str) -> Result:
     file = setting.folder / "pair.npz"
     images = [np.abs(pair[name].values) for name in ("reference", "secondary")]
     np.savez(file, reference=images[0], secondary=images[1])
+    curves = {"ours": figures.pop("curve", None)}
     for name, peer in _peers(setting, file).items():
         judged = _judged(case, peer.pop("offsets"), peer.pop("places"), moved)
+        curves[name] = judged.pop("curve", None)
         figures[name] = judged | peer
+    if setting.figures and field == "ramp":
+        _draw_locks(setting.figures / f"lock_{kind}.png", case, curves)
     missed = [name for name, most in MUSTS[case].items() if figures[name] > most]
     missed += ["time"] if seconds > MUST_SECONDS and setting.size == SIZE else []
     missed += ["valid"] if field == "ramp" and figures["valid"] < MUST_VALID else []
@@ -188,18 +221,22 @@ def _peers(setting: Setting, file: Path) -> dict[str, Result]:
     return found
 
 
+def _run(region: str, regions: Path, folder: Path) -> tuple[Path, float]:
+    """Products of a region by the workflow, and the seconds that it took."""
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--directory", str(folder), "--cores", str(WORKERS), "--quiet", "all", "--config"]
+    command += [f"regions={region}", f"region_folder={regions}", f"results={folder / 'results'}"]
+    subprocess.run(command, check=True, cwd=ROOT, stdout=sys.stderr)
+    return folder / "results" / region, time.perf_counter() - began
+
+
 def rock_glaciers(setting: Setting) -> Result:
     """Ten summers of scenes of narrow tongues, from files to velocity by the workflow."""
     folder = setting.folder / "rock"
     truth = simulate_landsat(folder / "scenes", size=500, dates=SUMMERS, seed=setting.seed)
     (folder / "rock.yaml").write_text(REGION)
-    began = time.perf_counter()
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-    command += ["--directory", str(folder), "--cores", str(WORKERS), "--quiet", "all", "--config"]
-    command += ["regions=rock", f"region_folder={folder}", f"results={folder / 'results'}"]
-    subprocess.run(command, check=True, cwd=ROOT, stdout=sys.stderr)
-    seconds = time.perf_counter() - began
-    region = folder / "results" / "rock"
+    region, seconds = _run("rock", folder, folder)
     figures = _series_judged(
         io.read_raster(region / "offsets" / "landsat" / "velocity.tif"),
         io.read_raster(region / "velocity.tif"), truth,
@@ -263,6 +300,47 @@ def _series_judged(rates: xr.Dataset, joined: xr.Dataset, truth: xr.Dataset) -> 
         "coverage_stable": round(covered["stable"], 4),
         "coverage_tongues": round(covered["tongues"], 4),
     }
+
+
+def yahtse(setting: Setting) -> Result:
+    """The region ``yahtse``, and its offsets against those that others made of the same pair.
+
+    Those are not the truth: not filtered, and their east has the opposite sign (see their README).
+    Robust slopes over ice that moves are compared, and the scatter about them.
+    """
+    region, seconds = _run("yahtse", ROOT / "config" / "regions", setting.folder / "yahtse")
+    rates = io.read_raster(region / "offsets" / "landsat8" / "velocity.tif")
+    days = 16.0
+    moved = {name: rates[name] * days / YEAR_DAYS for name in ("east", "north")}  # metres
+    stable = rates["stable_ground"] > 0
+    figures: Result = {"seconds": round(seconds, 1)}
+    speed = np.hypot(moved["east"], moved["north"])
+    for name in moved:
+        rest = moved[name].where(stable).values
+        nmad = float(scatter(rest[np.isfinite(rest)][None])[0]) / LANDSAT_PIXEL_M
+        figures[f"stable_nmad_{name}_px"] = round(nmad, 4)
+        reference = _published(name, rates)
+        ice = (speed > 20.0).values & np.isfinite(reference)
+        ours, theirs = moved[name].values[ice], reference[ice]
+        close = np.abs(ours - theirs) < PUBLISHED_OUTLIER_M
+        (slope,) = robust_fit(theirs[close][:, None], ours[close][None])
+        figures[f"slope_{name}"] = round(float(slope[0]), 3)
+        figures[f"scatter_{name}_m"] = round(float(scatter((ours - theirs * slope[0])[None])[0]), 2)
+        figures["places"] = int(ice.sum())
+    trunk = speed.sel(x=slice(478_500.0, 481_000.0), y=slice(6_672_000.0, 6_667_500.0))
+    figures["trunk_m"] = round(float(trunk.quantile(0.9)), 1)
+    missed = [n for n in ("stable_nmad_east_px", "stable_nmad_north_px") if figures[n] > MUST_NMAD]
+    return figures | {"missed": missed + (["trunk_m"] if figures["trunk_m"] < MUST_TRUNK_M else [])}
+
+
+def _published(name: str, rates: xr.Dataset) -> np.ndarray:
+    """The published offsets of one component (m in 16 days, positive toward ``name``) at places."""
+    folder = data_folder() / "optical" / "carst_yahtse_landsat8"
+    raster = io.read_raster(folder / f"2016200_2016216_r32x32_s32x32_{name}xyz.tif")
+    values = raster[next(iter(raster))]
+    values = values.where(values > -30_000.0) * (-1.0 if name == "east" else 1.0)
+    found = values.reindex(y=rates.y, x=rates.x, method="nearest", tolerance=120.0)
+    return np.asarray(found.values)
 
 
 def _write_pair(folder: Path, pair: xr.Dataset, times: int) -> list[Path]:
@@ -340,7 +418,7 @@ def workers(setting: Setting) -> Result:
     }  # fmt: skip
 
 
-CASES = {"rock-glaciers": rock_glaciers, "large": large, "workers": workers}
+CASES = {"rock-glaciers": rock_glaciers, "yahtse": yahtse, "large": large, "workers": workers}
 NAMES = [*MUSTS, *CASES]
 
 
@@ -351,9 +429,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, default=SIZE, help="pixels a side")
     parser.add_argument("--folder", type=Path, help="keep what is made here")
+    parser.add_argument("--figures", type=Path, help="draw lock curves into this folder")
     arguments = parser.parse_args()
     with workplace(arguments.folder, "offsets_") as folder:
-        setting = Setting(folder, arguments.peers.absolute(), arguments.seed, arguments.size)
+        setting = Setting(
+            folder, arguments.peers.absolute(), arguments.seed, arguments.size, arguments.figures
+        )
 
         def run(case: str) -> Result:
             return CASES[case](setting) if case in CASES else accuracy(setting, case)

@@ -133,6 +133,7 @@ def test_a_mistake_is_named_with_its_cure(config, tmp_path, text, message):
         ("path: stack/ifgramStack.h5", "path: nowhere", "tracks.t1.path is 'nowhere', but"),
         ("name: Etna ", "title: Etna ", "name is missing"),
         ("  t1:", "  track one:", "'track one'; needed: a name of letters, digits, _ and -"),
+        ("  t1:", "  offsets:", "'offsets'; needed: a name of letters, .* but offsets, figures"),
         (
             "source: mintpy",
             "source: geotiff\n    phase_sign: 1\n    unwrapped: '{date}.tif'",
@@ -142,6 +143,42 @@ def test_a_mistake_is_named_with_its_cure(config, tmp_path, text, message):
 )
 def test_a_mistake_in_a_track_is_named_with_its_cure(config, tmp_path, old, new, message):
     write(tmp_path, "etna", ETNA.replace(old, new))
+    with pytest.raises(ConfigurationError, match=message):
+        load(config, CONFIG)
+
+
+ROCKS = """\
+name: Rocks
+dem: stack
+stable_ground: stack
+images:
+  landsat: {source: landsat, path: stack}
+"""
+
+
+def test_images_are_a_region_with_their_defaults(config, tmp_path):
+    write(tmp_path, "etna", ROCKS)
+    etna = load(config, CONFIG)["etna"]
+    assert etna["tracks"] == {} and etna["images"]["landsat"]["band"] == "B8"
+    assert etna["images"]["landsat"]["path"] == str(tmp_path / "stack")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("dem: stack\n", "", "images.landsat needs dem"),
+        ("stable_ground: stack\n", "", "images.landsat needs stable_ground, or moving_areas"),
+        ("path: stack}", "path: stack, band: pan}", "band is 'pan'; needed: a name such as B8"),
+        ("path: stack}", "path: stack, sun: 3}", "images.landsat.sun is unknown; .* 'sun_deg'"),
+        ("path: stack}", "path: stack, pair_days: [9, 9]}", "pair_days is .* must be the lower"),
+        ("source: landsat", "source: landsta", "source is 'landsta'; .* did you mean 'landsat'"),
+        ("dem: stack", "dem: stack\noffsets: {chips: [32, 16]}", r"chips is \[32, 16\]; .* ascend"),
+        ("dem: stack", "dem: stack\noffsets: {chips: [15]}", "chips.0 is 15"),
+        (ROCKS[ROCKS.index("images") :], "", "tracks is missing; needed: .*; or images"),
+    ],
+)
+def test_a_mistake_in_images_is_named_with_its_cure(config, tmp_path, old, new, message):
+    write(tmp_path, "etna", ROCKS.replace(old, new))
     with pytest.raises(ConfigurationError, match=message):
         load(config, CONFIG)
 

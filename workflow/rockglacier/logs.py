@@ -68,7 +68,7 @@ def compute_with(threads: int, seconds: float = 10.0) -> None:
     if address := dask.config.get("scheduler-address", None):
         from distributed import Client
 
-        client = Client(address)  # which Dask computes with from now on
+        client: Any = Client(address)  # type: ignore[no-untyped-call]  # Dask's default from now on
         logger.info("computing with %s", client)
         return
     began = last = time.monotonic()

@@ -192,14 +192,25 @@ def _lay(
             down[n] = lanes * np.uintp((at_y - r) * phases + 0.5)
             first[n] = np.uintp(r - before) * stride + np.uintp(c - before)
         for n in range(many):
+            # Down first, all lanes at once; the sum across them comes but once.
+            d, at = down[n], first[n]
+            w0, w1, w2 = weights[d], weights[d + np.uintp(1)], weights[d + np.uintp(2)]
+            w3, w4, w5 = (
+                weights[d + np.uintp(3)],
+                weights[d + np.uintp(4)],
+                weights[d + np.uintp(5)],
+            )
+            r1 = at + stride
+            r2 = r1 + stride
+            r3 = r2 + stride
+            r4 = r3 + stride
+            r5 = r4 + stride
             value = np.float32(0.0)
-            at = first[n]
-            for a in range(TAPS):
-                row = np.float32(0.0)
-                for b in range(LANES):
-                    row += weights[across[n] + np.uintp(b)] * values[at + np.uintp(b)]
-                value += weights[down[n] + np.uintp(a)] * row
-                at += stride
+            for lane in range(LANES):
+                b = np.uintp(lane)
+                column = w0 * values[at + b] + w1 * values[r1 + b] + w2 * values[r2 + b]
+                column += w3 * values[r3 + b] + w4 * values[r4 + b] + w5 * values[r5 + b]
+                value += weights[across[n] + b] * column
             laid[i * many + n] = value
     return True
 
