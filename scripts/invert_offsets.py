@@ -1,5 +1,6 @@
 """Offsets of all pairs of a set, freed of their bias, to displacement and velocity."""
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -7,12 +8,12 @@ from rockglacier import bands, io, logs, provenance, reference, terrain
 from rockglacier.errors import NetworkError, SceneError
 from rockglacier.grid import Grid
 from rockglacier.offsets import inversion
-from rockglacier.offsets.bias import COMPONENTS, estimate_bias
+from rockglacier.offsets.bias import COMPONENTS, descending_heading, estimate_bias
 from rockglacier.offsets.sizes import SIZE, combined, unresolved
 from rockglacier.offsets.stable import stable_places
 from rockglacier.offsets.tracking import place_grid
 from rockglacier.readers.assemble import rejected_table
-from rockglacier.readers.stack import FlawedPair, Rejected
+from rockglacier.readers.stack import FlawedPair, Rejected, lonlat_bounds
 from rockglacier.velocity import sample_bands
 
 BYTES_PER_SAMPLE = 80  # of a pair and place at work, measured
@@ -28,12 +29,20 @@ if __name__ == "__main__":
     stable = stable_places(known, moving, heights, grid, max_slope_deg=how["stable_slope_deg"])
     pairs = pd.read_csv(snakemake.input.planned, parse_dates=["reference", "secondary"])
     pairs["path"] = list(snakemake.input.pairs)
+    edges = lonlat_bounds(grid)
+    heading = descending_heading(0.5 * (edges[1] + edges[3]))
+    heading -= float(np.mean(terrain.grid_north(grid)))
     biases, rejected = {}, []
+
+    def told_bias(field):
+        """The bias that stable ground tells."""
+        return estimate_bias(field, stable, model=how["bias"], heading_deg=heading)
+
     for k, pair in enumerate(logs.progress(pairs.itertuples(), "bias of pair", len(pairs))):
         field, found, flaw = io.open_dataset(pair.path), [], None
         for size in range(field.sizes[SIZE]):
             try:
-                found.append(estimate_bias(field.isel({SIZE: size}), stable, model=how["bias"]))
+                found.append(told_bias(field.isel({SIZE: size})))
             except SceneError as error:
                 found.append(None)
                 flaw = FlawedPair(
@@ -66,7 +75,12 @@ if __name__ == "__main__":
     every = bands.cut(grid.height, rows)
     options = {"norm": snakemake.params.norm, "min_pairs": min(how["min_pairs"], len(kept))}
     sizes, scales = [], []
-    for k, chip in enumerate(chips):
+    serving = [k for k in range(chips.size) if any(found[k] for found in biases.values())]
+    for k in set(range(chips.size)) - set(serving):
+        logger.warning(
+            "chips of %d pixels are left out: no pair shows enough stable ground", chips[k]
+        )
+    for k in serving:
         sample = [stack.read(k, band.inner) for band in sample_bands(stable, margin=0)]
         sampled = xr.concat(sample, dim="y", join="exact")
         scale = inversion.scale_of(sampled)
@@ -83,10 +97,10 @@ if __name__ == "__main__":
 
         sizes.append(bands.work(rates, every, threads=1))
         error = float(sizes[-1]["east_error"].where(stable).median())
-        logger.info("chips of %d pixels: %.3g m/yr on stable ground", chip, error)
+        logger.info("chips of %d pixels: %.3g m/yr on stable ground", chips[k], error)
         scales.append(scale)
     velocity = combined(
-        xr.concat(sizes, dim=SIZE).assign_coords({SIZE: chips}),
+        xr.concat(sizes, dim=SIZE).assign_coords({SIZE: chips[serving]}),
         ["correlation", "pair_count", "match_reason", "reason"],
     )
     weight = velocity["weight"]
@@ -101,7 +115,9 @@ if __name__ == "__main__":
 
     def displacement(band):
         """Displacement of a band by all sizes."""
-        return inversion.displacement(stack, band.inner, weight, scales, **options)
+        return inversion.displacement(
+            stack, band.inner, weight, dict(zip(serving, scales, strict=True)), **options
+        )
 
     bands.write(
         displacement, every, snakemake.output.displacement, grid=grid, threads=1, provenance=made

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from rockglacier.errors import SceneError
-from rockglacier.offsets.bias import estimate_bias
+from rockglacier.offsets.bias import descending_heading, estimate_bias
 
 SHAPE = (80, 100)
 
@@ -77,6 +77,21 @@ def test_stripes_along_the_orbit_go() -> None:
     assert float(clean.removed(offsets)["east"].where(~stable).mean()) == pytest.approx(
         40.0, abs=0.5
     )
+
+
+@pytest.mark.parametrize("latitude", [0.0, 47.0, 60.0, -35.0])
+def test_stripes_follow_the_flight_over_the_turning_earth(latitude: float) -> None:
+    # A circular orbit, step by step over a turning sphere.
+    angle = np.linspace(np.pi / 2, 3 * np.pi / 2, 400_001)  # of the orbit: descending
+    tilt = np.radians(98.2)
+    place = np.stack([np.cos(angle), np.sin(angle) * np.cos(tilt), np.sin(angle) * np.sin(tilt)])
+    longitude = np.arctan2(place[1], place[0]) - angle / 14.56
+    parallel = np.arcsin(place[2])
+    k = int(np.argmin(np.abs(parallel - np.radians(latitude))))
+    north = parallel[k + 1] - parallel[k]
+    east = np.angle(np.exp(1j * (longitude[k + 1] - longitude[k]))) * np.cos(parallel[k])
+    flown = np.degrees(np.arctan2(east, north)) % 360.0
+    assert descending_heading(latitude) == pytest.approx(flown, abs=0.2)
 
 
 def test_a_pair_without_stable_ground_is_refused() -> None:

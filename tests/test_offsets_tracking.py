@@ -126,6 +126,41 @@ def test_motion_of_tens_of_pixels_is_found(optical: xr.Dataset) -> None:
     np.testing.assert_allclose(found["east"].values[seen], -31.0, atol=0.02)
 
 
+def test_larger_chips_at_the_edge_stay_within_the_image(optical: xr.Dataset) -> None:
+    image = optical["reference"].isel(y=slice(0, 120), x=slice(0, 120))
+    shifted = image.copy(data=np.roll(image.values, (5, 5), axis=(0, 1)))
+    found = matched(
+        track(image, shifted, Matching(chips=(16, 32, 64), search=7, step=8, enough=0.0))
+    )
+    outside = found["reason"] == Reason.OUTSIDE
+    # A chip of 64 around the last place reaches beyond the image, wherever it is found.
+    assert outside.isel(size=2, y=-1).all() and outside.isel(size=2, x=-1).all()
+    assert not outside.isel(size=0)[3:-4, 3:-4].any()
+    assert found["east"].where(outside).isnull().all()
+
+
+@pytest.mark.parametrize("search", [8, 24])
+def test_a_texture_that_repeats_is_ambiguous_whatever_the_search(search: int) -> None:
+    y, x = np.mgrid[:400, :400]
+    ground = np.sin(2 * np.pi * x / 12.0) * np.sin(2 * np.pi * y / 12.0)
+    coords = {"y": -np.arange(400.0), "x": np.arange(400.0)}
+    image = xr.DataArray(ground.astype(np.float32), dims=("y", "x"), coords=coords)
+    found = matched(track(image, image, Matching(chips=(32,), search=search)))
+    inner = found["reason"][0, 5:-5, 5:-5]
+    assert (inner != Reason.OBSERVED).all()
+
+
+def test_clouds_are_no_data_whatever_the_search(optical: xr.Dataset) -> None:
+    reference = optical["reference"].copy(deep=True)
+    reference[200:420, 200:420] = np.nan
+    for search in (6, 24):
+        found = matched(
+            track(reference, optical["secondary"], Matching(chips=(32,), search=search))
+        )
+        inside = (found.y < -240) & (found.y > -380) & (found.x > 240) & (found.x < 380)
+        assert (found["reason"].where(inside, drop=True) == Reason.NO_DATA).all()
+
+
 def test_a_guess_moves_the_search(optical: xr.Dataset) -> None:
     image = optical["reference"].isel(y=slice(0, 320), x=slice(0, 320))
     shifted = image.copy(data=np.roll(image.values, (0, 31), axis=(0, 1)))

@@ -1,6 +1,7 @@
 """A region of optical scenes alone: from the provider's files to the velocity of rock glaciers."""
 
 import json
+import os
 import re
 
 import numpy as np
@@ -106,6 +107,18 @@ def test_what_a_setting_reruns(offsets_run):
     planned = offsets_run.planned(regions="rock")["rock"]
     assert sum(message.startswith("offsets 2") for message in planned) == 6
     path.write_text(text)
+
+
+def test_a_scene_that_changed_is_matched_again(offsets_run):
+    (quality,) = (offsets_run.folder / "scenes").glob("*20170810*/*QA_PIXEL.TIF")
+    before = quality.stat()
+    os.utime(quality, ns=(before.st_atime_ns, before.st_mtime_ns + 1_000_000_000))
+    # The scenes are looked at first; what they show then decides.
+    said = offsets_run.run("--until", "plan_offsets", regions="rock")
+    assert "looking at the scenes" in said
+    planned = offsets_run.planned(regions="rock")["rock"]
+    assert sum(message.startswith("offsets 2") for message in planned) == 3
+    os.utime(quality, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def test_another_scene_matches_its_own_pairs_and_no_others(offsets_run):

@@ -67,7 +67,7 @@ def test_a_rule_reruns_with_the_library_that_its_script_uses(name):
 def test_a_rule_says_what_a_job_needs_and_does(name):
     for directive in ("log", "benchmark", "conda", "resources", "params", "message"):
         assert f"    {directive}:" in RULES[name], directive
-    assert re.search(r"mem_mb=megabytes\(.*\)", RULES[name])
+    assert re.search(r"mem_mb=megabytes(_of_places)?\(.*\)", RULES[name])
     assert re.search(r"runtime=minutes\(.*\)", RULES[name])
 
 

@@ -26,7 +26,7 @@ def moving(rates: xr.Dataset, *, sigmas: float) -> xr.DataArray:
 
     The speed has to exceed its error as rarely by chance as one component does so many ``sigmas``:
     its direction is chance's to choose too. A place counts with LEAST_PLACES or more that touch it
-    and move: errors of one pixel's snow or shadow come alone, landforms do not.
+    and move, which leaves out most errors of single places; those of a whole chip remain.
     """
     from scipy.ndimage import label
 
@@ -79,7 +79,9 @@ def best(sets: Sequence[xr.Dataset]) -> xr.Dataset:
     found = sets[0]
     for other in sets[1:]:
         better = other["detection_limit"].fillna(np.inf) < found["detection_limit"].fillna(np.inf)
-        found = other.where(better, found)
+        # Where neither sees anything, the one that looked says why.
+        looked = (found["reason"] == Reason.OUTSIDE) & (other["reason"] > Reason.OUTSIDE)
+        found = other.where(better | looked, found)
     return found
 
 
@@ -126,10 +128,11 @@ def join(
     """
     if downslope is None:
         nothing = xr.full_like(offsets["east"], np.nan)
-        outside = xr.full_like(nothing, float(Reason.OUTSIDE))
         names = ["velocity", "velocity_error", "sensitivity"]
         downslope = xr.Dataset(dict.fromkeys(names, nothing))
-        downslope = downslope.assign(track_count=xr.zeros_like(nothing), reason=outside)
+        downslope = downslope.assign(
+            track_count=xr.zeros_like(nothing), reason=offsets["reason"].astype(np.float32)
+        )
     if downslope["velocity"].shape != offsets["east"].shape:
         raise SceneError(
             f"Interferometry has {downslope['velocity'].shape} pixels but offsets have "

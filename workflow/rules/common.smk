@@ -1,6 +1,7 @@
 """Where regions and tracks are found, and what a job may use."""
 
 import csv
+import json
 from functools import cache
 
 from rockglacier.configuration import load, source_paths
@@ -469,6 +470,18 @@ def images_state(wildcards):
     return state((Path(images_folder(wildcards)),), apart(wildcards.region))
 
 
+def megabytes_of_places(base, per_million):
+    """Memory: ``base`` and ``per_million`` places of offsets, and twice that after each failure."""
+
+    def need(wildcards, attempt):
+        grid = json.loads(grid_of_images(wildcards))
+        step = REGIONS[wildcards.region]["offsets"]["step_pixels"]
+        millions = grid["width"] * grid["height"] / step**2 / 1e6
+        return int((base + per_million * millions) * 2 ** (attempt - 1))
+
+    return need
+
+
 def images_digest(*modules):
     """Digest of ``modules`` and of the reader of the set."""
 
@@ -515,6 +528,15 @@ def scenes_of_pair(wildcards):
     rows = rows_of(f"{offsets_folder(wildcards)}/scenes.csv")
     found = {row["date"].replace("-", "")[:8]: row["path"] for row in rows}
     return [found[wildcards.reference], found[wildcards.secondary]]
+
+
+def state_of_pair(wildcards):
+    """Digest of names, sizes and times of the files of both scenes, which lie by their metadata."""
+    folder = Path(images_folder(wildcards))
+    return [
+        state((path if path.parent == folder else path.parent,), apart(wildcards.region))
+        for path in map(Path, scenes_of_pair(wildcards))
+    ]
 
 
 def grid_of_images(wildcards):

@@ -49,10 +49,11 @@ rule match_pair:
         "../../envs/insar.yaml"
     threads: 4
     resources:
-        mem_mb=megabytes(2000, 0),
-        runtime=minutes(20, 0),
+        mem_mb=megabytes_of_places(1500, 300),
+        runtime=minutes(60, 0),
     params:
         scenes=scenes_of_pair,
+        files=state_of_pair,
         grid=grid_of_images,
         source=setting("images/{images}/source"),
         band=setting("images/{images}/band"),
@@ -84,8 +85,8 @@ rule invert_offsets:
     conda:
         "../../envs/insar.yaml"
     resources:
-        mem_mb=megabytes(2000, 0),
-        runtime=minutes(20, 0),
+        mem_mb=megabytes_of_places(1500, 1000),
+        runtime=minutes(60, 0),
     params:
         offsets=inversion_of_images,
         norm=setting("inversion/norm"),

@@ -26,6 +26,20 @@ COMPONENTS = ("east", "north")
 MIN_STABLE = 30  # places
 STRIPE_M = 1500.0  # across the orbit, over which stripes are taken as even
 MIN_STRIPE = 10  # stable places in it
+INCLINATION_DEG = 98.2  # of the orbits of Landsat 8 and 9; those of Sentinel-2 have 98.6
+ORBITS_A_DAY = 14.56
+
+
+def descending_heading(latitude_deg: float) -> float:
+    """Direction of flight over the ground (degrees clockwise from north) on a descending pass.
+
+    Of a sun-synchronous satellite, with the turn of the Earth below it.
+    """
+    latitude = np.radians(latitude_deg)
+    sine = np.cos(np.radians(INCLINATION_DEG)) / np.cos(latitude)
+    inertial = np.arcsin(np.clip(sine, -1.0, 1.0))  # of an ascending pass: west of north
+    east = np.sin(inertial) - np.cos(latitude) / ORBITS_A_DAY
+    return float(180.0 - np.degrees(np.arctan2(east, np.cos(inertial))))
 
 
 @dataclass(frozen=True)

@@ -247,16 +247,16 @@ def _scales(rate: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def displacement(
-    stack: Stack, rows: slice, weight: xr.DataArray, scales: Sequence[Scale], **options: Any
+    stack: Stack, rows: slice, weight: xr.DataArray, scales: Mapping[int, Scale], **options: Any
 ) -> xr.Dataset:
     """``east`` and ``north`` of :func:`invert` of ``rows``, as the sizes tell them together.
 
     ``weight`` (size, y, x) of :func:`rockglacier.offsets.sizes.combined`, of the whole map;
-    ``options``: of :func:`invert`.
+    ``scales``: by the number of each of its sizes in ``stack``; ``options``: of :func:`invert`.
     """
     total: xr.Dataset | None = None
-    for k, scale in enumerate(scales):
-        here = weight.isel({SIZE: k, Y: rows}).drop_vars(SIZE, errors="ignore")
+    for place, (k, scale) in enumerate(scales.items()):
+        here = weight.isel({SIZE: place, Y: rows}).drop_vars(SIZE, errors="ignore")
         series = invert(stack.read(k, rows), scale, **options)[list(COMPONENTS)]
         part = series.where(here != 0.0, 0.0) * here
         total = part if total is None else total + part

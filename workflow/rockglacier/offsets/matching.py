@@ -428,16 +428,17 @@ def search_places(
     radius: int,
     out: np.ndarray,
 ) -> None:
-    """Whole-pixel offset at every place: ``out`` (place, 6) as of :func:`peak_of_search`.
+    """Whole-pixel offset at every place: ``out`` (place, 7), of :func:`peak_of_search`, and state.
 
-    ``places``, ``guesses`` (place, 2; int): of :func:`match_places`. NaN where the search would
-    leave the image, or the chip has no contrast.
+    ``places``, ``guesses`` (place, 2; int): of :func:`match_places`. NaN, but for the state, where
+    the search would leave the image, or the chip has no contrast.
     """
     for n in range(places.shape[0]):
         y, x = places[n, 0] - side // 2, places[n, 1] - side // 2
         state = _search(reference, secondary, y, x, side, guesses[n], radius, out[n])
         if state != FOUND and state != AT_EDGE:
             out[n] = np.nan
+        out[n, 6] = state
 
 
 @numba.njit(cache=True, nogil=True)
@@ -453,6 +454,7 @@ def match_places(
     kernel: np.ndarray,
     places: np.ndarray,
     guesses: np.ndarray,
+    ratios: np.ndarray,
     sides: np.ndarray,
     radius: int,
     min_correlation: float,
@@ -465,7 +467,8 @@ def match_places(
     """Every chip size at every place: ``out`` (place, size, COLUMNS).
 
     ``places`` (place, 2; int): row and column of the pixel whose first corner is the chips' centre;
-    ``guesses`` (place, 2; int): whole-pixel offsets that the search starts from; ``sides``: chip
+    ``guesses`` (place, 2; int): whole-pixel offsets that the search starts from, and ``ratios``
+    (place,) of peak and rival where they were found, else NaN; ``sides``: chip
     sizes, ascending, even. A size starts from what the next smaller one found, if that is reliable
     by ``min_correlation`` and ``min_peak_ratio``, else from a search of its own; sizes beyond a
     reliable one whose deviation is at most ``enough_px`` are left as SPARED. ``thin`` and
@@ -501,6 +504,12 @@ def match_places(
                     continue
                 start_y, start_x = peak[0] + peak[4], peak[1] + peak[5]
                 ratio = peak[2] / max(peak[3], 1e-3)
+                if ratios[n] == ratios[n]:  # a search so narrow knows no rival
+                    ratio = ratios[n]
+            near_y, near_x = int(np.round(start_y)), int(np.round(start_x))
+            if not _fits_in(y + near_y, x + near_x, side, *known.shape):
+                found[STATE] = OUTSIDE
+                continue
             fit_chip(
                 reference, along_y, along_x, bend, weight, fine, known, kernel, y, x, side, thin,
                 tapered, start_y, start_x, found,

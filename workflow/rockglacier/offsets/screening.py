@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from rockglacier.bands import cut
 from rockglacier.conventions import X, Y
 from rockglacier.offsets.reasons import Reason
 from rockglacier.offsets.sizes import SIZE
@@ -20,6 +21,8 @@ MIN_ALIKE = 8 / 25  # share of the window's places within the images that move a
 ALIKE_SEARCH = 0.2  # of the search radius
 PASSES = 3
 MAX_DEVIATIONS = 4.0  # from the median, in median absolute deviations
+BAND_ROWS = 256
+REACH = (PASSES + 1) * (WINDOW // 2)  # rows that what is left out of a row depends on
 FLOOR_PX = 0.1  # the least deviation that counts: fields as smooth as that are not torn
 
 
@@ -29,9 +32,19 @@ def screened(field: xr.Dataset, search: int) -> xr.Dataset:
     ``search``: radius of the search that made it (pixels). Offsets that are left out become NaN,
     and ``reason`` says why. Each size is screened by itself.
     """
-    if SIZE in field.dims:
-        sizes = [screened(field.isel({SIZE: k}), search) for k in range(field.sizes[SIZE])]
-        return xr.concat(sizes, dim=SIZE).assign_attrs(field.attrs)
+    sizes = []
+    for k in range(field.sizes[SIZE]):
+        whole = field.isel({SIZE: k})
+        parts = [
+            _screened(whole.isel({Y: band.wide}), search).isel({Y: band.crop})
+            for band in cut(field.sizes[Y], BAND_ROWS, REACH)
+        ]
+        sizes.append(xr.concat(parts, dim=Y))
+    return xr.concat(sizes, dim=SIZE).assign_attrs(field.attrs)
+
+
+def _screened(field: xr.Dataset, search: int) -> xr.Dataset:
+    """The same of one size (y, x), in memory at once."""
     columns = field["east"].values / field.attrs["pixel_x_m"]
     rows = field["north"].values / field.attrs["pixel_y_m"]
     offsets = np.stack([rows, columns])

@@ -130,5 +130,7 @@ def _bend(values: np.ndarray, apart: int) -> np.ndarray:
         padded = np.pad(values, margin, constant_values=np.nan)
         size = values.shape[axis]
         before, after = (np.take(padded, np.arange(size) + shift, axis) for shift in (0, 2 * apart))
-        total += np.abs(np.nan_to_num(before - 2.0 * values + after))  # unknown ones tell nothing
+        # Beyond an unknown place motion is taken to bend back: the worst of what is likely.
+        before, after = (np.where(np.isnan(a), b, a) for a, b in ((before, after), (after, before)))
+        total += np.abs(np.nan_to_num(before - 2.0 * values + after))
     return total

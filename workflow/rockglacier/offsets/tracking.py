@@ -182,15 +182,20 @@ def _match_tile(
     near = np.zeros_like(places)
     if guess is not None:
         near[:] = np.round(factor * guess.reshape(-1, 2))
-    lost = np.zeros(places.shape[0], bool)
+    lost = np.full(places.shape[0], Reason.OBSERVED, np.uint8)
+    ratios = np.full(places.shape[0], np.nan)
     levels = how.levels(factor)
     radius = factor * how.search
     sides = factor * np.asarray(how.chips)
     if levels:
-        near, radius, lost = _coarse(first, second, places, near, radius, sides[0], levels)
-    found = _matched(first, second, places, near, sides, radius, factor, how)
+        near, radius, lost, ratios = _coarse(first, second, places, near, radius, sides[0], levels)
+    found = _matched(first, second, places, near, ratios, sides, radius, factor, how)
     reason = _reasons(found, how)
-    reason[lost] = Reason.OUTSIDE
+    if levels:  # off what the coarser images found, far from the edge of the search
+        reason[reason == Reason.SEARCH_EDGE] = Reason.DIVERGED
+    reason = np.where(
+        (lost != Reason.OBSERVED)[:, None] & (reason != Reason.NO_DATA), lost[:, None], reason
+    )
     if how.max_return is not None:
         _match_back(first, second, places, found, sides, factor * how.max_return, reason)
     chip = np.broadcast_to(np.asarray(how.chips, np.float64), reason.shape).copy()
@@ -223,7 +228,7 @@ def _match_back(
         fitted = found[:, k, matching.STATE] == matching.FOUND
         here = np.flatnonzero(fitted & (reason[:, k] == Reason.OBSERVED))
         moved = np.round(found[here, k, : matching.DX + 1]).astype(np.int64)
-        back = np.empty((here.size, 6))
+        back = np.empty((here.size, 7))
         matching.search_places(
             second.values,
             first.values,
@@ -242,6 +247,7 @@ def _matched(
     second: Prepared,
     places: np.ndarray,
     near: np.ndarray,
+    ratios: np.ndarray,
     sides: np.ndarray,
     radius: int,
     thin: int,
@@ -252,7 +258,7 @@ def _matched(
     matching.match_places(
         first.values, *slopes(first.values), first.known,
         second.values, oversampled(second.values), second.known, interpolation_table(),
-        places, near, sides, radius, how.min_correlation, how.min_peak_ratio, how.enough,
+        places, near, ratios, sides, radius, how.min_correlation, how.min_peak_ratio, how.enough,
         thin, how.window == "tapered", out,
     )  # fmt: skip
     return out
@@ -266,20 +272,30 @@ def _coarse(
     radius: int,
     side: int,
     levels: int,
-) -> tuple[np.ndarray, int, np.ndarray]:
-    """Guesses from coarser images, the radius left to search around them, and where none is."""
-    out = np.empty((places.shape[0], 6))
+) -> tuple[np.ndarray, int, np.ndarray, np.ndarray]:
+    """Guesses from coarser images, the radius left to search around them, and of each place why
+    there is none (:class:`rockglacier.offsets.reasons.Reason`) and the ratio of peak and rival.
+    """
+    out = np.empty((places.shape[0], 7))
     radius = int(np.ceil(radius / 2**levels))
     guess = np.round(near / 2**levels).astype(np.int64)
-    lost = np.zeros(places.shape[0], bool)
+    lost = np.full(places.shape[0], Reason.OBSERVED, np.uint8)
+    ratios = np.full(places.shape[0], np.nan)
     a, b = first.halved(levels), second.halved(levels)
     for level in range(levels, 0, -1):
         chip = max(COARSE_CHIP, int(side) >> level)
         matching.search_places(a[level], b[level], places >> level, guess, chip, radius, out)
-        lost |= np.isnan(out[:, 0])
-        guess = 2 * np.where(lost[:, None], guess, out[:, :2]).astype(np.int64)
+        state = out[:, 6].astype(np.uint8)
+        if level == levels:
+            lost = state
+            ratios = out[:, 2] / np.maximum(out[:, 3], 1e-3)
+        else:
+            bad = (lost == Reason.OBSERVED) & np.isnan(out[:, 0])
+            lost[bad] = state[bad]
+        known = np.isfinite(out[:, :1])
+        guess = 2 * np.where(known, out[:, :2], guess).astype(np.int64)
         radius = FINER_RADIUS
-    return guess, radius, lost
+    return guess, radius, lost, ratios
 
 
 def _reasons(found: np.ndarray, how: Matching) -> np.ndarray:

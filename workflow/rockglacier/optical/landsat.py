@@ -21,21 +21,23 @@ import numpy as np
 import xarray as xr
 
 from rockglacier.errors import SceneError
-from rockglacier.optical.scene import Scene, open_raster, shown
+from rockglacier.optical.scene import Scene, below, open_raster, shown
 
 PANCHROMATIC = "B8"
 # Bits of the quality band that tell a pixel does not show the ground.
 # ASSUME: dilated cloud counts as cloud; cirrus, through which one sees, does not.
 UNSEEN_BITS = {2: (0, 1, 3, 4), 1: (0, 4)}  # by collection; LSDS-1822 table 3-2, LSDS-1656
 SHADOW_CONFIDENT = 3 << 7  # two bits of Collection 1, both set
+# Before there were collections: fill, and two bits of cloud, both set (LSDS-1574, version 1).
+FILL_EARLY, CLOUD_EARLY = 1, 3 << 14
+LEVELS, TIERS = ("L1GS", "L1GT", "L1TP"), ("RT", "T2", "T1")  # ascending: how well they lie
 
 
 def find_scenes(folder: str | Path) -> list[Path]:
     """Metadata of the scenes in or below ``folder``: MTL files, or STAC items where none is."""
-    place = Path(folder)
-    texts = sorted(place.rglob("*_MTL.txt"))
+    texts = below(folder, "*_MTL.txt")
     told = {path.parent for path in texts}
-    items = [p for p in sorted(place.rglob("*.json")) if p.parent not in told and _is_item(p)]
+    items = [p for p in below(folder, "*.json") if p.parent not in told and _is_item(p)]
     return texts + items
 
 
@@ -89,6 +91,9 @@ def _from_mtl(path: Path) -> Scene:
         sun_azimuth_deg=float(need("SUN_AZIMUTH")),
         sun_elevation_deg=float(need("SUN_ELEVATION")),
         version=int(stated.get("COLLECTION_NUMBER") or 0),
+        rank=_rank(
+            stated.get("LANDSAT_PRODUCT_ID") or "", int(stated.get("COLLECTION_NUMBER") or 0)
+        ),
         bands={band: file for band, name in names.items() if (file := _beside(path, name))},
         quality=_beside(path, quality) if quality else None,
     )
@@ -118,6 +123,7 @@ def _from_item(path: Path) -> Scene:
             sun_azimuth_deg=float(properties["view:sun_azimuth"]),
             sun_elevation_deg=float(properties["view:sun_elevation"]),
             version=int(properties.get("landsat:collection_number", 2)),
+            rank=_rank(item["id"], int(properties.get("landsat:collection_number", 2))),
             bands=bands,
             quality=quality,
         )
@@ -126,6 +132,15 @@ def _from_item(path: Path) -> Scene:
             f"{path}: {error!r}; a STAC item of a Landsat 8 or 9 scene with datetime, platform, "
             "sun and WRS properties is needed: download the item again."
         ) from error
+
+
+def _rank(product: str, collection: int) -> tuple[int | str, ...]:
+    """Later collection, ground control, better tier, later processing: the higher the better."""
+    parts = product.split("_")
+    level = next((LEVELS.index(p) for p in parts if p in LEVELS), -1)
+    tier = next((TIERS.index(p) for p in parts if p in TIERS), -1)
+    days = [p for p in parts if re.fullmatch(r"\d{8}", p)]
+    return collection, level, tier, days[-1] if days else ""
 
 
 def _satellite(stated: str, path: Path) -> str:
@@ -170,7 +185,9 @@ def _hidden(scene: Scene) -> xr.DataArray:
     """Where the quality band does not see the ground."""
     assert scene.quality is not None
     quality = open_raster(scene.quality)
-    collection = min(max(scene.version, 1), 2)
+    if scene.version == 0:
+        return ((quality & FILL_EARLY) != 0) | ((quality & CLOUD_EARLY) == CLOUD_EARLY)
+    collection = min(scene.version, 2)
     unseen = sum(1 << bit for bit in UNSEEN_BITS[collection])
     hidden = (quality & unseen) != 0
     if collection == 1:

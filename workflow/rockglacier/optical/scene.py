@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from rockglacier.errors import SceneError
 from rockglacier.grid import Grid
 
 CHUNK = 1024  # pixels a side
+KINDS = ("uint8", "uint16")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +33,8 @@ class Scene:
     time: np.datetime64  # of the scene's middle, UTC
     sun_azimuth_deg: float
     sun_elevation_deg: float
-    version: int  # of the processing: of two scenes of one day the later serves
+    version: int  # of the processing
+    rank: tuple[int | str, ...]  # of two scenes of one day that of higher rank serves
     bands: Mapping[str, Path]
     quality: Path | None
 
@@ -45,11 +50,22 @@ class Scene:
 
 
 def open_raster(file: Path) -> xr.DataArray:
-    """Values (y, x; lazy) of the first band of ``file``; its CRS is attribute ``crs``."""
+    """Values (y, x; lazy) of the first band of ``file``: whole numbers, 0 where declared nodata.
+
+    Attribute ``crs``. SceneError where it cannot be read, or holds other numbers than whole ones
+    from 0 to 65535, as digital numbers and quality bands are.
+    """
+    import rasterio
     from rasterio.errors import RasterioError
 
     try:
-        grid = Grid.from_raster(file)
+        with rasterio.open(file) as source:
+            grid, kind = Grid.of(source), source.dtypes[0]
+        if kind not in KINDS:
+            raise SceneError(
+                f"{file} holds {kind}; digital numbers as delivered ({' or '.join(KINDS)}) are "
+                "needed: use the band as the provider delivers it."
+            )
         blocks = da.map_blocks(
             _read, file=str(file), chunks=da.core.normalize_chunks(CHUNK, grid.shape),
             dtype=np.uint16, meta=np.empty((0, 0), np.uint16),
@@ -68,8 +84,10 @@ def _read(*, file: str, block_info: Mapping[None, Any] | None = None) -> np.ndar
     rows, columns = block_info[None]["array-location"]
     try:
         with rasterio.open(file) as source:
-            values = source.read(1, window=Window.from_slices(rows, columns))
-            return np.asarray(values, np.uint16)
+            values = source.read(1, window=Window.from_slices(rows, columns)).astype(np.uint16)
+            if source.nodata is not None:
+                values[values == source.nodata] = 0
+            return np.asarray(values)
     except RasterioError as error:
         raise unreadable(file, error) from error
 
@@ -80,6 +98,14 @@ def unreadable(file: str, error: Exception) -> SceneError:
     )
 
 
+def below(folder: str | Path, *patterns: str) -> list[Path]:
+    """Files in or below ``folder`` whose names match one of ``patterns``, links followed."""
+    found = []
+    for place, _, names in os.walk(folder, followlinks=True):
+        found += [Path(place, name) for name in names if any(map(partial(fnmatch, name), patterns))]
+    return sorted(found)
+
+
 def shown(image: xr.DataArray, hidden: xr.DataArray | None) -> xr.DataArray:
     """Digital numbers ``image`` (y, x) as float32: NaN where they are zero, and where ``hidden``.
 
@@ -87,6 +113,7 @@ def shown(image: xr.DataArray, hidden: xr.DataArray | None) -> xr.DataArray:
     """
     values = image.astype(np.float32).where(image > 0)
     if hidden is not None:
-        near = hidden.reindex({Y: image[Y], X: image[X]}, method="nearest")
+        spacing = abs(float(hidden[X][1] - hidden[X][0]))
+        near = hidden.reindex({Y: image[Y], X: image[X]}, method="nearest", tolerance=spacing)
         values = values.where(~near.fillna(True).astype(bool))
     return values.assign_attrs(crs=image.attrs["crs"])

@@ -40,7 +40,7 @@ def check_scenes(
     The table has COLUMNS, one row a date, ascending. The lattice covers what scenes show of
     ``area`` (west, south, east, north; degrees), in their own pixels. A scene is rejected whose
     metadata or ``band`` cannot be read, that is of another orbit or lattice than most, is there
-    twice, or shows less than ``min_valid_share`` of the lattice.
+    twice, or shows less than ``min_valid_share`` of ``area``, or of itself without one.
 
     Raises
     ------
@@ -50,25 +50,27 @@ def check_scenes(
         All lie outside ``period``.
     """
     rejected: list[Rejected] = []
-    scenes = _of_most(_read(source.find_scenes(folder), source, rejected), rejected)
-    scenes = _once(scenes, rejected)
+    scenes = _read(source.find_scenes(folder), source, rejected)
     days = pd.DataFrame({"date": [_day(scene) for scene in scenes]}, dtype="datetime64[ns]")
     inside = within(days, period, ["date"])
     if scenes and not inside.any():
         raise all_outside(str(folder), "scenes", len(scenes), list(days["date"]), period)
+    scenes = [scene for scene, used in zip(scenes, inside, strict=True) if used]
     opened = {}
-    for scene in (s for s, used in zip(scenes, inside, strict=True) if used):
+    for scene in _of_most(scenes, rejected):
         try:
             image = source.open_band(scene, band)
             opened[scene] = image, Grid.from_coords(image, image.attrs["crs"])
         except (SceneError, DimensionError) as error:
             rejected.append(_unreadable(scene, error))
+    opened = {scene: opened[scene] for scene in _once(list(opened), rejected)}
     lattice = _lattice({scene: grid for scene, (_, grid) in opened.items()}, area, rejected)
     rows = []
     if lattice is not None:
         known = [s for s in opened if lattice.offset(opened[s][1]) is not None]
+        within_area, of = (lattice, "the area") if area is not None else (None, "the scene")
         with ThreadPoolExecutor(threads) as pool:
-            shares = list(pool.map(lambda s: _share(s, opened[s][0], lattice), known))
+            shares = list(pool.map(lambda s: _share(s, opened[s][0], within_area), known))
         for scene, share in zip(known, shares, strict=True):
             if isinstance(share, Rejected):
                 rejected.append(share)
@@ -76,7 +78,7 @@ def check_scenes(
                 rejected.append(
                     _flaw(
                         scene, "hardly anything is seen",
-                        found=f"{100 * share:.1f} % of the area without cloud",
+                        found=f"{100 * share:.1f} % of {of} without cloud",
                         needed=f"{100 * min_valid_share:g} % or more",
                         remedy="leave the scene out, or lower min_valid_share",
                     )
@@ -88,8 +90,8 @@ def check_scenes(
     if not rows or lattice is None:
         why = "".join(f"\n  left out: {one.flaw}" for one in rejected[:5])
         raise SceneError(
-            f"{folder}: no scene of it can be used; scenes as the provider delivers them are "
-            f"needed, each with its metadata: add some, or mend those left out.{why}"
+            f"{folder}: of {len(scenes)} scenes none can be used; scenes as the provider delivers "
+            f"them are needed, each with its metadata: add some, or mend those left out.{why}"
         )
     table = pd.DataFrame(rows, columns=COLUMNS).sort_values("date", ignore_index=True)
     return table, rejected, lattice
@@ -133,9 +135,9 @@ def _of_most(scenes: list[Scene], rejected: list[Rejected]) -> list[Scene]:
 
 
 def _once(scenes: list[Scene], rejected: list[Rejected]) -> list[Scene]:
-    """One scene a day: that of the latest processing; the others are rejected."""
+    """One scene a day: that of the highest rank; the others are rejected."""
     kept: dict[pd.Timestamp, Scene] = {}
-    for scene in sorted(scenes, key=lambda s: (-s.version, s.name)):
+    for scene in sorted(scenes, key=lambda s: (s.rank, s.name), reverse=True):
         other = kept.setdefault(_day(scene), scene)
         if other is not scene:
             rejected.append(
@@ -178,10 +180,10 @@ def _lattice(
     return whole if area is None else whole.crop((area[0], area[1], area[2], area[3]))
 
 
-def _share(scene: Scene, image: xr.DataArray, lattice: Grid) -> float | Rejected:
-    """Share of ``lattice`` that ``scene`` shows; reads every pixel, so that missing ones tell."""
+def _share(scene: Scene, image: xr.DataArray, lattice: Grid | None) -> float | Rejected:
+    """Share of ``lattice``, else of itself, that ``scene`` shows; every pixel is read for it."""
     try:
-        return float(onto(image, lattice).notnull().mean())
+        return float((image if lattice is None else onto(image, lattice)).notnull().mean())
     except SceneError as error:
         return _unreadable(scene, error)
 

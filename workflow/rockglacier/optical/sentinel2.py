@@ -15,10 +15,10 @@ import numpy as np
 import xarray as xr
 
 from rockglacier.errors import SceneError
-from rockglacier.optical.scene import Scene, open_raster, shown
+from rockglacier.optical.scene import Scene, below, open_raster, shown
 
 NEAR_INFRARED = "B08"
-METADATA = "MTD_MSIL[12][AC].xml"
+METADATA = ("MTD_MSIL1C.xml", "MTD_MSIL2A.xml")
 # Classes of the scene classification that do not show the ground: no data, saturated, shadow of
 # cloud, cloud. ASSUME: thin cirrus (10), through which one sees, does not hide it.
 UNSEEN_CLASSES = (0, 1, 3, 8, 9)
@@ -26,7 +26,7 @@ UNSEEN_CLASSES = (0, 1, 3, 8, 9)
 
 def find_scenes(folder: str | Path) -> list[Path]:
     """Metadata of the products in or below ``folder``."""
-    return sorted(Path(folder).rglob(METADATA))
+    return below(folder, *METADATA)
 
 
 def read_scene(path: str | Path) -> Scene:
@@ -68,6 +68,10 @@ def read_scene(path: str | Path) -> Scene:
         sun_azimuth_deg=float(_text(granule, "Mean_Sun_Angle/AZIMUTH_ANGLE", granules[0])),
         sun_elevation_deg=90.0 - float(_text(granule, "Mean_Sun_Angle/ZENITH_ANGLE", granules[0])),
         version=int(_text(product, "PROCESSING_BASELINE", place).replace(".", "")),
+        rank=(
+            int(_text(product, "PROCESSING_BASELINE", place).replace(".", "")),
+            _text(product, "PRODUCT_URI", place).removesuffix(".SAFE").rpartition("_")[2],
+        ),
         bands=bands,
         quality=quality,
     )
