@@ -64,6 +64,7 @@ LARGE = 10  # times the pair a side
 SUMMERS = [f"{year}-08-{day:02d}" for year, day in
            zip(range(2014, 2024), (4, 12, 7, 20, 15, 3, 9, 24, 11, 6), strict=True)]  # fmt: skip
 MUST_BIAS, MUST_LIMIT, MUST_FALSE, MUST_COVERAGE = 0.10, 0.30, 0.01, (0.92, 0.98)
+NAMED = {"ours": "this project", "opencv": "OpenCV, parabola", "openpiv": "OpenPIV, multipass"}
 FAST_TONGUE = 0.5  # m/yr, of which the bias is judged
 ROOT = Path(__file__).parents[1]
 REGION = """\
@@ -151,7 +152,7 @@ def _draw_locks(path: Path, case: str, curves: dict[str, np.ndarray]) -> None:
     axes = figure.add_subplot()
     for k, (name, curve) in enumerate(curves.items()):
         style = {"color": "black", "lw": 2.0} if name == "ours" else {"color": f"C{k}", "lw": 1.2}
-        axes.plot(0.05 + 0.1 * np.arange(10), curve, marker="o", ms=3, label=name, **style)
+        axes.plot(0.05 + 0.1 * np.arange(10), curve, marker="o", ms=3, label=NAMED[name], **style)
     axes.axhline(0.0, color="0.7", lw=0.8, zorder=0)
     axes.set_xlabel("Fraction of a pixel that the ground moved")
     axes.set_ylabel("Median error (pixels)")
