@@ -8,7 +8,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from rockglacier import configuration
-from rockglacier.configuration import load, read, schema, track_schema
+from rockglacier.configuration import entry_schema, load, read, schema
 from rockglacier.errors import ConfigurationError
 
 ROOT = Path(__file__).parents[1]
@@ -71,7 +71,7 @@ def test_every_key_says_what_it_is_and_in_which_unit(name):
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_every_key_of_a_track_says_what_it_is_and_in_which_unit(source):
-    node = track_schema(source)
+    node = entry_schema("track", source)
     Draft202012Validator.check_schema(node)
     assert {"source"} <= set(node["required"]) <= set(node["properties"])
     for key, child in keys(node):

@@ -13,7 +13,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))  # as a program; under pytest it is there already
 
-from rockglacier.configuration import images_schema, load, read, schema, track_schema  # noqa: E402
+from rockglacier.configuration import entry_schema, load, read, schema  # noqa: E402
 from rockglacier.conventions import Reason  # noqa: E402
 
 CONFIG = ROOT / "config" / "config.yaml"
@@ -83,9 +83,11 @@ def keys_table(node):
 
 def tables():
     found = {"settings": settings_table()}
-    found |= {source: keys_table(track_schema(source)) for source in schema("track")["$defs"]}
+    found |= {
+        source: keys_table(entry_schema("track", source)) for source in schema("track")["$defs"]
+    }
     return found | {
-        source: keys_table(images_schema(source)) for source in schema("images")["$defs"]
+        source: keys_table(entry_schema("images", source)) for source in schema("images")["$defs"]
     }
 
 

@@ -98,14 +98,9 @@ def schema(name: str) -> Settings:
     return read(SCHEMAS / f"{name}.yaml")
 
 
-def track_schema(source: str) -> Settings:
-    """The schema of a track that is read from ``source``."""
-    return {"type": "object", "additionalProperties": False, **schema("track")["$defs"][source]}
-
-
-def images_schema(source: str) -> Settings:
-    """The schema of a set of images that is read from ``source``."""
-    return {"type": "object", "additionalProperties": False, **schema("images")["$defs"][source]}
+def entry_schema(kind: str, source: str) -> Settings:
+    """The schema of an entry of ``kind`` (track, images) that is read from ``source``."""
+    return {"type": "object", "additionalProperties": False, **schema(kind)["$defs"][source]}
 
 
 def source_paths(track: Mapping[str, Any]) -> list[Path]:
@@ -127,7 +122,7 @@ def source_paths(track: Mapping[str, Any]) -> list[Path]:
         found += [place / name for place in places for name in MINTPY_GEOMETRY]
     beside = source == "displacement" and not track.get("displacement")
     folder = path.parent if beside else path
-    for key, node in track_schema(source)["properties"].items():
+    for key, node in entry_schema("track", source)["properties"].items():
         if key != "path" and re.match("path|file|pattern", node["unit"]) and track.get(key):
             named = track[key].values() if isinstance(track[key], Mapping) else [track[key]]
             found += [folder / _fixed(str(name)) for name in named]
@@ -214,24 +209,22 @@ def _region(region: Settings, path: Path, defaults: Settings) -> Settings:
     tracks = {}
     for name, track in region.get("tracks", {}).items():
         key = f"tracks.{name}"
-        tracks[name] = _entry(track, "track", track_schema, path, key)
+        tracks[name] = _entry(track, "track", path, key)
         _check_scenes(tracks[name], merged, where, key)
     images = {}
     for name, entry in region.get("images", {}).items():
         key = f"images.{name}"
-        images[name] = _entry(entry, "images", images_schema, path, key)
+        images[name] = _entry(entry, "images", path, key)
         _check_images(images[name], merged, where, key)
     found = _resolve(merged, schema("settings"), path, "")
     return {"name": region["name"], "file": where, "tracks": tracks, "images": images, **found}
 
 
-def _entry(
-    given: Settings, kind: str, schema_of: Callable[[str], Settings], path: Path, key: str
-) -> Settings:
+def _entry(given: Settings, kind: str, path: Path, key: str) -> Settings:
     """One entry of a region file, complete; ``kind`` names the schema that lists its sources."""
     source = given.get("source")
     _validate({"source": source} if "source" in given else {}, _sources(kind), str(path), key)
-    needed = schema_of(str(source))
+    needed = entry_schema(kind, str(source))
     _validate(given, needed, str(path), key)
     defaults = {k: p["default"] for k, p in needed["properties"].items() if "default" in p}
     return dict(_resolve(defaults | given, needed, path, key))

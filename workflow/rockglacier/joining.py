@@ -30,16 +30,24 @@ def moving(rates: xr.Dataset, *, sigmas: float) -> xr.DataArray:
     """
     from scipy.ndimage import label
 
-    east, north, sa, sb, rho = (rates[k].transpose(*MAP).values for k in BANDS[:5])
+    east, north = (rates[k].transpose(*MAP).values for k in ("east", "north"))
     speed = np.hypot(east, north)
     with np.errstate(invalid="ignore", divide="ignore"):
-        a, b = east / speed, north / speed
-        error = np.sqrt((a * sa) ** 2 + (b * sb) ** 2 + 2.0 * rho * a * b * sa * sb)
-        beyond = speed > _radius(sigmas) * error
+        beyond = speed > _radius(sigmas) * _deviation(rates, east / speed, north / speed)
     number, _ = label(beyond, np.ones((3, 3)))
     crowd = np.bincount(number.ravel())[number] >= LEAST_PLACES
     found = np.where(np.isfinite(speed), beyond & crowd, np.nan).astype(np.float32)
     return rates["east"].transpose(*MAP).copy(data=found).rename("moving")
+
+
+def _deviation(rates: xr.Dataset, east: np.ndarray, north: np.ndarray) -> np.ndarray:
+    """Error (m/yr) of ``rates`` along the unit vectors ``east``, ``north`` (y, x)."""
+    sa, sb, rho = (
+        rates[k].transpose(*MAP).values.astype(np.float64)
+        for k in ("east_error", "north_error", "correlation")
+    )
+    variance = (east * sa) ** 2 + (north * sb) ** 2 + 2.0 * rho * east * north * sa * sb
+    return np.asarray(np.sqrt(variance))
 
 
 def _radius(sigmas: float) -> float:
@@ -191,10 +199,7 @@ def along_surface(
     Four maps (y, x; m/yr), positive downslope. Motion across level ground counts as positive; down
     the slope nothing is told on ground flatter than MINIMUM_SLOPE_DEG.
     """
-    a, b, sa, sb, rho = (
-        offsets[k].transpose(*MAP).values.astype(np.float64)
-        for k in ("east", "north", "east_error", "north_error", "correlation")
-    )
+    a, b = (offsets[k].transpose(*MAP).values.astype(np.float64) for k in ("east", "north"))
     slope = terrain["slope"].transpose(*MAP).values.astype(np.float64)
     azimuth = np.radians(terrain["aspect"].transpose(*MAP).values.astype(np.float64))
     steepness = np.tan(np.radians(slope))
@@ -206,15 +211,11 @@ def along_surface(
     along_east = np.divide(a, speed, out=np.ones_like(a), where=~rest)
     along_north = np.divide(b, speed, out=np.zeros_like(b), where=~rest)
 
-    def deviation(east: np.ndarray, north: np.ndarray) -> np.ndarray:
-        variance = (east * sa) ** 2 + (north * sb) ** 2 + 2.0 * rho * east * north * sa * sb
-        return np.asarray(np.sqrt(variance))
-
     descent = along_east * fall_east + along_north * fall_north
     stretch = np.sqrt(1.0 + descent**2)
     rate = np.where(descent < 0.0, -1.0, 1.0) * speed * stretch
-    error = deviation(along_east, along_north) * stretch
+    error = _deviation(offsets, along_east, along_north) * stretch
     down_east, down_north = np.sin(azimuth), np.cos(azimuth)
     stretch = np.where(directed, np.sqrt(1.0 + steepness**2), np.nan)
     projected = (a * down_east + b * down_north) * stretch
-    return rate, error, projected, deviation(down_east, down_north) * stretch
+    return rate, error, projected, _deviation(offsets, down_east, down_north) * stretch

@@ -108,7 +108,6 @@ rule invert_offsets:
 rule plot_offsets:
     input:
         velocity="<results>/{region}/offsets/{images}/velocity.tif",
-        pairs="<results>/{region}/offsets/{images}/pairs.csv",
         dem=file_setting("dem"),
     output:
         figure=report(

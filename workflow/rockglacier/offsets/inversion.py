@@ -76,7 +76,7 @@ class Scale:
 
     def worth(self, variance: xr.DataArray) -> xr.DataArray:
         """0..1, one half for the ``typical`` variance; NaN stays."""
-        return 1.0 / (1.0 + variance / self.typical)
+        return (1.0 / (1.0 + variance / self.typical)).astype(np.float32)
 
     def weights(self) -> np.ndarray:
         """1 / variance (1/m2) over TABLE_SIZE equal steps of it."""
@@ -107,7 +107,7 @@ def invert(
         phase = describe(stack[name], name, "offset", "rad")
         solved = inversion.invert(
             phase,
-            scale.worth(stack[f"{name}_error"] ** 2).astype(np.float32),
+            scale.worth(stack[f"{name}_error"] ** 2),
             wavelength_m=RADIAN_IS_METRE,
             weights=scale.weights(),
             norm=norm,
@@ -154,7 +154,7 @@ def date_variances(
     return {
         name: velocity.delay_variance(
             series[name],
-            scale.worth(stack[f"{name}_error"] ** 2).astype(np.float32),
+            scale.worth(stack[f"{name}_error"] ** 2),
             model,
             wavelength_m=RADIAN_IS_METRE,
             looks=None,
@@ -186,7 +186,7 @@ def velocities(
         else:
             fitted = velocity.estimate(
                 series[name],
-                scale.worth(stack[f"{name}_error"] ** 2).astype(np.float32),
+                scale.worth(stack[f"{name}_error"] ** 2),
                 velocity.time_model(dates),
                 wavelength_m=RADIAN_IS_METRE,
                 looks=None,

@@ -91,9 +91,7 @@ def _from_mtl(path: Path) -> Scene:
         sun_azimuth_deg=float(need("SUN_AZIMUTH")),
         sun_elevation_deg=float(need("SUN_ELEVATION")),
         version=int(stated.get("COLLECTION_NUMBER") or 0),
-        rank=_rank(
-            stated.get("LANDSAT_PRODUCT_ID") or "", int(stated.get("COLLECTION_NUMBER") or 0)
-        ),
+        rank=_rank(stated.get("LANDSAT_PRODUCT_ID") or ""),
         bands={band: file for band, name in names.items() if (file := _beside(path, name))},
         quality=_beside(path, quality) if quality else None,
     )
@@ -123,7 +121,7 @@ def _from_item(path: Path) -> Scene:
             sun_azimuth_deg=float(properties["view:sun_azimuth"]),
             sun_elevation_deg=float(properties["view:sun_elevation"]),
             version=int(properties.get("landsat:collection_number", 2)),
-            rank=_rank(item["id"], int(properties.get("landsat:collection_number", 2))),
+            rank=_rank(item["id"]),
             bands=bands,
             quality=quality,
         )
@@ -134,13 +132,13 @@ def _from_item(path: Path) -> Scene:
         ) from error
 
 
-def _rank(product: str, collection: int) -> tuple[int | str, ...]:
-    """Later collection, ground control, better tier, later processing: the higher the better."""
+def _rank(product: str) -> tuple[int | str, ...]:
+    """Ground control, tier and day of processing of a ``product``: the higher the better."""
     parts = product.split("_")
     level = next((LEVELS.index(p) for p in parts if p in LEVELS), -1)
     tier = next((TIERS.index(p) for p in parts if p in TIERS), -1)
     days = [p for p in parts if re.fullmatch(r"\d{8}", p)]
-    return collection, level, tier, days[-1] if days else ""
+    return level, tier, days[-1] if days else ""
 
 
 def _satellite(stated: str, path: Path) -> str:

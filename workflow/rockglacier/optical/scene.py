@@ -34,7 +34,7 @@ class Scene:
     sun_azimuth_deg: float
     sun_elevation_deg: float
     version: int  # of the processing
-    rank: tuple[int | str, ...]  # of two scenes of one day that of higher rank serves
+    rank: tuple[int | str, ...]  # of two of one day and version that of higher rank serves
     bands: Mapping[str, Path]
     quality: Path | None
 

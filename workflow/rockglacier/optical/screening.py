@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -33,7 +32,6 @@ def check_scenes(
     area: Sequence[float] | None = None,
     period: Sequence[object] | None = None,
     min_valid_share: float = 0.05,
-    threads: int = 1,
 ) -> tuple[pd.DataFrame, list[Rejected], Grid]:
     """Look at the scenes below ``folder``: those to use, what is wrong with others, their lattice.
 
@@ -69,9 +67,8 @@ def check_scenes(
     if lattice is not None:
         known = [s for s in opened if lattice.offset(opened[s][1]) is not None]
         within_area, of = (lattice, "the area") if area is not None else (None, "the scene")
-        with ThreadPoolExecutor(threads) as pool:
-            shares = list(pool.map(lambda s: _share(s, opened[s][0], within_area), known))
-        for scene, share in zip(known, shares, strict=True):
+        for scene in known:
+            share = _share(scene, opened[scene][0], within_area)
             if isinstance(share, Rejected):
                 rejected.append(share)
             elif share < min_valid_share:
@@ -137,7 +134,7 @@ def _of_most(scenes: list[Scene], rejected: list[Rejected]) -> list[Scene]:
 def _once(scenes: list[Scene], rejected: list[Rejected]) -> list[Scene]:
     """One scene a day: that of the highest rank; the others are rejected."""
     kept: dict[pd.Timestamp, Scene] = {}
-    for scene in sorted(scenes, key=lambda s: (s.rank, s.name), reverse=True):
+    for scene in sorted(scenes, key=lambda s: (s.version, s.rank, s.name), reverse=True):
         other = kept.setdefault(_day(scene), scene)
         if other is not scene:
             rejected.append(

@@ -55,23 +55,21 @@ def read_scene(path: str | Path) -> Scene:
     classes = sorted(images.rglob("*_SCL_20m.jp2"))
     cloud = granules[0].parent / "QI_DATA" / "MSK_CLASSI_B00.jp2"
     quality = classes[0] if classes else cloud if cloud.exists() else None
-    tile = re.search(r"_T(\d\d[A-Z]{3})", _text(product, "PRODUCT_URI", place))
+    name = _text(product, "PRODUCT_URI", place).removesuffix(".SAFE")
+    tile = re.search(r"_T(\d\d[A-Z]{3})", name)
     if tile is None:
         raise SceneError(f"{place}: its PRODUCT_URI names no tile; download the product again.")
     orbit = int(_text(product, "SENSING_ORBIT_NUMBER", place))
     return Scene(
         path=place,
-        name=_text(product, "PRODUCT_URI", place).removesuffix(".SAFE"),
+        name=name,
         satellite=_text(product, "SPACECRAFT_NAME", place),
         orbit=f"R{orbit:03d}_T{tile[1]}",
         time=np.datetime64(_text(granule, "SENSING_TIME", granules[0]).rstrip("Z")[:26], "ns"),
         sun_azimuth_deg=float(_text(granule, "Mean_Sun_Angle/AZIMUTH_ANGLE", granules[0])),
         sun_elevation_deg=90.0 - float(_text(granule, "Mean_Sun_Angle/ZENITH_ANGLE", granules[0])),
         version=int(_text(product, "PROCESSING_BASELINE", place).replace(".", "")),
-        rank=(
-            int(_text(product, "PROCESSING_BASELINE", place).replace(".", "")),
-            _text(product, "PRODUCT_URI", place).removesuffix(".SAFE").rpartition("_")[2],
-        ),
+        rank=(name.rpartition("_")[2],),  # when it was made
         bands=bands,
         quality=quality,
     )
