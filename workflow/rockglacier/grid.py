@@ -281,6 +281,20 @@ class Grid:
         return self.shape == other.shape and self.offset(other) == (0, 0)
 
 
+def covering(grids: Sequence[Grid]) -> Grid | None:
+    """All that ``grids`` cover, on their pixels; None where these do not coincide, or for none."""
+    at = [grids[0].offset(grid) for grid in grids]
+    corners = [
+        (o[0], o[0] + grid.height, o[1], o[1] + grid.width)
+        for o, grid in zip(at, grids, strict=True)
+        if o is not None
+    ]
+    if not corners or len(corners) < len(grids):
+        return None
+    tops, bottoms, lefts, rights = zip(*corners, strict=True)
+    return grids[0].part(min(tops), max(bottoms), min(lefts), max(rights))
+
+
 def region_grid(
     sources: Sequence[tuple[Grid | None, tuple[float, float, float, float]]],
     *,
@@ -296,15 +310,7 @@ def region_grid(
     or, without it, over all that the sources cover.
     """
     natives = [native for native, _ in sources if native is not None]
-    at = [natives[0].offset(native) for native in natives]
-    if crs is None and len(natives) == len(sources) and None not in at:
-        corners = [
-            (o[0], o[0] + n.height, o[1], o[1] + n.width)
-            for o, n in zip(at, natives, strict=True)
-            if o is not None
-        ]
-        tops, bottoms, lefts, rights = zip(*corners, strict=True)
-        native = natives[0].part(min(tops), max(bottoms), min(lefts), max(rights))
+    if crs is None and len(natives) == len(sources) and (native := covering(natives)):
         return native if area is None else native.crop((area[0], area[1], area[2], area[3]))
     extents = [extent for _, extent in sources]
     west, south, east, north = area or (

@@ -12,7 +12,7 @@ import xarray as xr
 
 from rockglacier.conventions import X, Y
 from rockglacier.errors import DimensionError, SceneError
-from rockglacier.grid import COINCIDE_PIXELS, Grid
+from rockglacier.grid import COINCIDE_PIXELS, Grid, covering
 from rockglacier.optical.catalogue import Reader
 from rockglacier.optical.scene import Scene
 from rockglacier.readers.assemble import all_outside, within
@@ -165,15 +165,8 @@ def _lattice(
                     remedy="resample the scene, or give it an entry of its own under images",
                 )
             )  # fmt: skip
-    base = grids[first]
-    corners = []
-    for scene in agree[first]:
-        first_pixel, size = base.offset(grids[scene]), grids[scene]
-        assert first_pixel is not None
-        row, column = first_pixel
-        corners.append((row, row + size.height, column, column + size.width))
-    tops, bottoms, lefts, rights = zip(*corners, strict=True)
-    whole = base.part(min(tops), max(bottoms), min(lefts), max(rights))
+    whole = covering([grids[first], *(grids[scene] for scene in agree[first])])
+    assert whole is not None  # they agree
     return whole if area is None else whole.crop((area[0], area[1], area[2], area[3]))
 
 
