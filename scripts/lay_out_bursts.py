@@ -11,18 +11,22 @@ if __name__ == "__main__":
     made = provenance.record(parameters=dict(snakemake.params.items()), sources=snakemake.input)
     datum = {"datum": snakemake.params.dem_datum, "geoid": snakemake.params.geoid}
     first = engine.open_acquisition(snakemake.params.bursts)
-    finer = heights.ellipsoidal(snakemake.input.dem, fine, **datum).values
+    ground = radiometry.surroundings(fine)
+    finer = heights.ellipsoidal(snakemake.input.dem, ground, **datum).values
     layout = engine.lay_out(
         first,
         fine,
-        finer,
+        finer[ground.window(fine)],
         bistatic=snakemake.params.bistatic,
         threads=snakemake.threads,
     )
-    layout = layout.to_dataset().assign(flattening=radiometry.flattening(first.orbit, fine, finer))
+    flattening = radiometry.flattening(first.orbit, fine, finer, ground=ground)
+    layout = layout.to_dataset().assign(flattening=flattening)
     height = heights.ellipsoidal(snakemake.input.dem, grid, **datum)
     geometry = geocoding.geometry(first.orbit, first.heading_deg, grid, height)
     incidence = geometry.attrs["incidence_angle_deg"]
-    geometry.attrs["looks"] = engine.independent_looks(first, grid, incidence)
+    geometry.attrs["looks"] = engine.independent_looks(
+        first, grid, tuple(snakemake.params.looks), incidence
+    )
     io.write_dataset(layout, snakemake.output.layout, grid=fine, provenance=made)
     io.write_dataset(geometry, snakemake.output.geometry, grid=grid, provenance=made)

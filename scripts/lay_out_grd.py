@@ -12,11 +12,14 @@ if __name__ == "__main__":
     datum = {"datum": snakemake.params.dem_datum, "geoid": snakemake.params.geoid}
     first = detected.open_passage(snakemake.params.slices)
     detected.check_looks(first, grid, tuple(snakemake.params.looks))
-    finer = heights.ellipsoidal(snakemake.input.dem, fine, **datum)
-    layout = radiometry.flattening(first.orbit, fine, finer.values).to_dataset()
+    ground = radiometry.surroundings(fine)
+    finer = heights.ellipsoidal(snakemake.input.dem, ground, **datum)
+    layout = radiometry.flattening(first.orbit, fine, finer.values, ground=ground).to_dataset()
     height = heights.ellipsoidal(snakemake.input.dem, grid, **datum)
     geometry = geocoding.geometry(first.orbit, first.heading_deg, grid, height)
     incidence = geometry.attrs["incidence_angle_deg"]
-    geometry.attrs["looks"] = detected.independent_looks(first, grid, incidence)
+    geometry.attrs["looks"] = detected.independent_looks(
+        first, grid, tuple(snakemake.params.looks), incidence
+    )
     io.write_dataset(layout, snakemake.output.layout, grid=fine, provenance=made)
     io.write_dataset(geometry, snakemake.output.geometry, grid=grid, provenance=made)

@@ -2,13 +2,18 @@
 
 from rockglacier import backscatter, bands, io, logs, provenance
 from rockglacier.grid import Grid
+from rockglacier.readers.stack import lonlat_bounds
 
 if __name__ == "__main__":
-    logs.start(snakemake.log[0])
+    logger = logs.start(snakemake.log[0])
     logs.compute_with(snakemake.threads)
     grid = Grid.load(snakemake.input.grid)
     looks = io.open_dataset(snakemake.input.geometry).attrs["looks"]
     images = snakemake.input.images
+    _, south, _, north = lonlat_bounds(grid)
+    months = snakemake.params.months["snow_free_months"]
+    if doubt := backscatter.doubt_months(0.5 * (south + north), months):
+        logger.warning("%s", doubt)
     margin = snakemake.params.months["speckle_window"] // 2
     rows = backscatter.rows_that_fit(
         grid.height,

@@ -130,6 +130,47 @@ def test_missing_ground_stays_missing():
     assert np.isfinite(found["mean"].values[0][20:, 20:]).all()
 
 
+@pytest.mark.parametrize("window", [1, 5])
+def test_dark_ground_is_as_dark_as_it_is(window):
+    """Where noise that was taken away leaves less than nothing, too."""
+    power = series(np.full((len(DATES), 1, 1), -24.0))
+    rng = np.random.default_rng(5)
+    power = power + rng.normal(0.0, 2.0 * 10.0**-2.4, power.shape)
+    assert 0.2 < float((power < 0.0).mean()) < 0.4
+    found = backscatter.variation(
+        power.assign_attrs(units="1"), looks=LOOKS, speckle_window=window, **MONTHS
+    )
+    mean = inner(found["mean"])[0]
+    assert np.nanmean(mean) == pytest.approx(-24.0, abs=0.15)
+    assert (inner(found["count"])[0] == len(DATES)).all()
+
+
+def test_the_lowest_day_of_the_year():
+    day = DATES.day_of_year.to_numpy()[:, None, None]
+    found = factors(series(-11.0 + 4.0 * np.cos(2 * np.pi * (day - 117.6) / 365.25)))
+    assert np.median(inner(found["annual_maximum"])) == pytest.approx(117.6, abs=0.7)
+    lowest = inner(found["annual_minimum"]).mean()  # whole days, pixel by pixel
+    assert lowest == pytest.approx(117.6 + 0.5 * 365.25, abs=0.7)
+
+
+def test_a_track_of_summers_alone_leaves_the_year_to_the_other():
+    summers = DATES[DATES.month.isin([7, 8])]
+    many = summers.append(summers + pd.Timedelta(days=3)).append(summers + pd.Timedelta(days=6))
+    many = many.append(many + pd.Timedelta(days=1)).sort_values()
+    tracks = [factors(series(np.full((len(d), 1, 1), -11.0) if d is many else course("annual"),
+                             dates=d)) for d in (many, DATES)]  # fmt: skip
+    assert tracks[0]["annual_maximum"].isnull().all() and len(many) > len(DATES)
+    joined = backscatter.combined(tracks)
+    assert np.median(inner(joined["annual_maximum"])) == pytest.approx(211.0, abs=6.0)
+    assert (inner(joined["count"])[0] == len(many) + len(DATES)).all()
+
+
+def test_winter_in_the_south_is_not_free_of_snow():
+    assert "winter at -33 degrees" in backscatter.doubt_months(-33.0, [7, 8, 9])
+    assert backscatter.doubt_months(-33.0, [1, 2, 3]) == ""
+    assert backscatter.doubt_months(46.0, [7, 8, 9]) == ""
+
+
 def test_tracks_are_joined_by_their_median():
     tracks = [factors(series(course("steady") + offset, seed=offset)) for offset in (0, 1, 5)]
     tracks[2] = tracks[2].where(tracks[2].x > 9.0)

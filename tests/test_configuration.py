@@ -183,6 +183,44 @@ def test_a_mistake_in_images_is_named_with_its_cure(config, tmp_path, old, new, 
         load(config, CONFIG)
 
 
+RADAR = """\
+name: Radar
+area: [10.98, 46.81, 11.04, 46.85]
+dem: stack
+stable_ground: stack
+tracks:
+  t1: {source: simulated_scenes}
+  t2: {source: simulated}
+offsets: {window: flat}
+images:
+  radar: {source: slc, track: t1, offsets: {chips: [24]}}
+"""
+
+
+def test_a_set_of_images_may_depart_from_the_offsets_of_its_region(config, tmp_path):
+    write(tmp_path, "etna", RADAR)
+    etna = load(config, CONFIG)["etna"]
+    own = etna["images"]["radar"]["offsets"]
+    assert own == etna["offsets"] | {"chips": [24], "prefilter": "wallis"}
+    assert own["window"] == "flat" and etna["offsets"]["chips"] == [16, 32, 64]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("track: t1", "track: t2", "radar.track is 't2'; .* of which there are: t1"),
+        ("track: t1,", "", "radar.track is missing; needed: The track"),
+        ("chips: [24]", "chips: [48, 24]", "radar.offsets.chips .* must ascend"),
+        ("chips: [24]", "step_pixels: 4", "radar.offsets.step_pixels is unknown"),
+        ("chips: [24]", "chip: [24]", "radar.offsets.chip is unknown; did you mean 'chips'"),
+    ],
+)
+def test_a_mistake_in_images_of_a_track_is_named(config, tmp_path, old, new, message):
+    write(tmp_path, "etna", RADAR.replace(old, new))
+    with pytest.raises(ConfigurationError, match=message):
+        load(config, CONFIG)
+
+
 @pytest.mark.parametrize("regions", ["etna, mount fuji", ["mount fuji"], "mount fuji", "../etna"])
 def test_a_region_with_a_name_that_no_folder_can_have_is_refused(config, tmp_path, regions):
     write(tmp_path, "mount fuji", ETNA)

@@ -25,7 +25,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 def bounds(node):
     """What a schema allows, in a few signs."""
     if "enum" in node:
-        return ", ".join(f"`{'null' if v is None else str(v).lower()}`" for v in node["enum"])
+        return ", ".join(shown(value) for value in node["enum"])
     inner = node.get("items", node)
     if "enum" in inner:
         return "list of " + bounds(inner)
@@ -50,7 +50,7 @@ def shown(value):
 def rows(node, defaults, prefix=""):
     for key, child in node["properties"].items():
         value = defaults.get(key) if defaults else None
-        if child.get("type") == "object":
+        if "properties" in child:
             yield from rows(child, value, f"{prefix}{key}.")
         else:
             unit = "" if child["unit"] in ("choice", "true or false") else child["unit"]

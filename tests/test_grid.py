@@ -3,7 +3,7 @@
 import pytest
 from rasterio.warp import transform_bounds
 
-from rockglacier.errors import DimensionError
+from rockglacier.errors import ConfigurationError, DimensionError
 from rockglacier.grid import Grid, region_grid
 
 UTM = Grid("EPSG:32632", 640000.0, 5200000.0, 40.0, 40.0, 100, 80)
@@ -42,6 +42,11 @@ def test_an_area_crops_to_whole_pixels_of_the_sources():
 def test_a_crs_makes_a_grid_of_its_own():
     found = region_grid([(DEGREES, extent(DEGREES))], crs="EPSG:6372", spacing_m=25)
     assert found.crs == "EPSG:6372" and found.dx == 25
+
+
+def test_a_crs_in_degrees_makes_no_grid_of_metres():
+    with pytest.raises(ConfigurationError, match=r"EPSG:4326, in degrees, .* grid of 40 m"):
+        Grid.over((10.9, 46.8, 11.0, 46.9), 40.0, "EPSG:4326")
 
 
 def test_an_area_elsewhere_is_refused():

@@ -54,6 +54,17 @@ def test_many_images_are_paired_evenly_and_over_the_longest_time() -> None:
     assert len(propose_image_pairs(table, **LIMITS | {"connections": 1})) == 10
 
 
+def test_the_sun_does_not_count_for_radar_but_months_do() -> None:
+    dates = ["2020-06-04", "2020-07-10", "2020-08-27", "2020-12-01", "2021-07-05"]
+    table = scenes(*dates)[["date"]]
+    limits = {"pair_days": (12, 400), "season_days": 183, "connections": 8, "months": [7, 8]}
+    pairs = propose_image_pairs(table, **limits)
+    assert named(pairs) == ["200710-200827", "200710-210705", "200827-210705"]
+    assert "sun_deg" not in pairs
+    with pytest.raises(NetworkError, match=r"months 0\); .*relax pair_days, season_days, months"):
+        propose_image_pairs(table, **limits | {"months": [9]})
+
+
 def test_no_pair_is_an_error_that_says_which_limit_forbids() -> None:
     table = scenes("2016-08-10", "2016-08-26")
     with pytest.raises(NetworkError, match=r"pair_days 0, season_days 1, sun_deg 1"):

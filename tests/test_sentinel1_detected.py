@@ -11,6 +11,7 @@ from scipy import ndimage
 from rockglacier.errors import ConfigurationError, SceneError
 from rockglacier.sentinel1 import detected, geocoding, heights, radiometry
 from rockglacier.sentinel1.safe import cross_polarised
+from rockglacier.simulation_acquisitions import CELL_M2
 
 LOOKS = (4, 8)
 EVERYWHERE = np.ones(GRID.shape, bool)
@@ -18,13 +19,21 @@ INNER = (slice(4, -4), slice(4, -4))  # along the edge, ground that shares its c
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
 
+def flattened(scenes, orbit):
+    """Heights and flattening of the fine grid."""
+    fine = GRID.subdivided(*LOOKS)
+    ground = radiometry.surroundings(fine)
+    height = heights.ellipsoidal(scenes.folder, ground, datum="ellipsoid").values
+    factor = radiometry.flattening(orbit, fine, height, ground=ground).values
+    return height[ground.window(fine)], factor
+
+
 class Ground:
     """The fine grid's heights and flattening, of one date."""
 
     def __init__(self, scenes, date):
         self.fine = GRID.subdivided(*LOOKS)
-        self.height = heights.ellipsoidal(scenes.folder, self.fine, datum="ellipsoid").values
-        self.flattening = radiometry.flattening(date.orbit, self.fine, self.height).values
+        self.height, self.flattening = flattened(scenes, date.orbit)
 
     def gamma(self, date, seen=EVERYWHERE, threads=2):
         options = {"seen": seen, "threads": threads}
@@ -78,11 +87,12 @@ def test_backscatter_of_detected_images_is_the_one_put_in(noisy_scenes, gamma, r
 def test_speckle_is_averaged(noisy_scenes, gamma, record_property):
     """As many independent looks as stated, less what few scatterers in a cell add."""
     date = open_passages(noisy_scenes)[0]
-    stated = detected.independent_looks(date, GRID, 39.0)
+    stated = detected.independent_looks(date, GRID, LOOKS, 39.0)
     ratio = (gamma / noisy_scenes.truth.gamma_nought.values)[:, *INNER]
     found = float(np.mean(ratio.mean(axis=(1, 2)) ** 2 / ratio.var(axis=(1, 2))))
     record_property("looks", found)
-    assert 0.7 * stated < found < 1.2 * stated
+    expected = 1.0 / (1.0 / stated + CELL_M2 / (GRID.dx * GRID.dy))
+    assert 0.8 * expected < found < 1.2 * expected
 
 
 def test_slc_of_the_same_scenes_tell_the_same(noisy_scenes, gamma, record_property):

@@ -46,6 +46,20 @@ def test_beyond_the_image_nothing_is_made_up() -> None:
     assert np.isfinite(found).tolist() == [False, True, False, False, False]
 
 
+def test_zeros_are_missing(azores: Path) -> None:  # noqa: F811
+    """What the processor left empty is no dark ground."""
+    swath = parsed(next(azores.glob("*.xml")))
+    rng = np.random.default_rng(0)
+    pixels = (rng.normal(size=(60, 80)) + 1j * rng.normal(size=(60, 80))).astype(np.complex64)
+    pixels[:30] = 0.0
+    line, sample = (a.astype(float) for a in np.mgrid[12:48, 30:50])
+    place = geocoding.Place(line, sample, np.full(line.shape, 8.5e5))
+    carrier = Carrier.of(swath, swath.bursts[4])
+    found = geocoding.geocode(pixels, (0, 0), place, carrier, swath.wavelength_m)
+    taps = interpolation.AZIMUTH_TAPS // 2
+    assert np.isnan(found[line < 30 - taps]).all() and np.isfinite(found[line >= 30]).all()
+
+
 @pytest.mark.parametrize("bistatic", ["mid-swath", "none"])
 def test_a_corner_reflector_lies_where_it_stands(azores: Path, bistatic: str) -> None:  # noqa: F811
     annotation = next(azores.glob("*.xml"))

@@ -54,6 +54,20 @@ def test_a_datum_must_be_named(dem):
         heights.ellipsoidal(dem, UTM, datum=None)
 
 
+@pytest.mark.parametrize(
+    ("crs", "datum"), [("EPSG:9518", "egm2008"), ("EPSG:4326+5773", "egm96"), ("EPSG:4979", None)]
+)
+def test_a_datum_that_the_file_contradicts_is_refused(dem, crs, datum):
+    with rasterio.open(dem, "r+") as source:
+        source.crs = rasterio.CRS.from_user_input(crs)
+    stated = datum or "ellipsoid"
+    other = "egm96" if stated != "egm96" else "ellipsoid"
+    with pytest.raises(ConfigurationError, match=f"states heights above {stated}; set dem_datum"):
+        heights.ellipsoidal(dem, UTM, datum=other)
+    if stated == "ellipsoid":
+        assert np.abs(heights.ellipsoidal(dem, UTM, datum=stated).values - 2600.0).max() < 1e-3
+
+
 @pytest.mark.parametrize("datum", heights.GEOIDS)
 def test_projs_geoid_is_right_or_missing(datum):
     """Never zero: PROJ passes heights on where it lacks the grid. 48 to 52 m at 11 E, 47 N."""

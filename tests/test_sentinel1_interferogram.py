@@ -36,6 +36,16 @@ def test_unrelated_images_show_the_stated_bias() -> None:
     assert np.mean(coherence) == pytest.approx(np.sqrt(np.pi / (4 * 16)), rel=0.03)
 
 
+@pytest.mark.parametrize("known", [1, 8, 15])
+def test_few_known_pixels_of_a_block_tell_nothing(known: int) -> None:
+    """Of one pixel the coherence is 1, whatever the images are."""
+    first, second = speckle((64, 64), 0.0, np.zeros((64, 64)), seed=4)
+    row, column = np.indices(first.shape)
+    first[row % 4 * 8 + column % 8 >= known] = np.nan
+    product, coherence = interfere(first, second, (4, 8))
+    assert np.isnan(product).all() and np.isnan(coherence).all()
+
+
 def test_missing_pixels_do_not_count() -> None:
     first, second = speckle((40, 40), 0.9, np.zeros((40, 40)), 3)
     first[:10, :10] = np.nan

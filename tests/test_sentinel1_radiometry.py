@@ -1,11 +1,17 @@
 """Backscatter of slopes: what comes back is divided by the area that was lit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import xarray as xr
 from test_simulation_acquisitions import acquisitions_of
 
+from rockglacier.errors import ConfigurationError
 from rockglacier.grid import Grid
-from rockglacier.sentinel1.radiometry import flattening
+from rockglacier.sentinel1 import engine, geocoding
+from rockglacier.sentinel1.annotation import Band
+from rockglacier.sentinel1.radiometry import flattening, independent_looks, surroundings
 
 GRID = Grid("EPSG:32632", 651_000.0, 5_190_000.0, 5.0, 10.0, 480, 200)
 
@@ -82,6 +88,81 @@ def test_ground_that_faces_away_is_missing(orbit):
     x, _ = np.meshgrid(GRID.x - GRID.x.mean(), GRID.y)
     factor = flattening(orbit, GRID, 2500.0 - np.tan(np.radians(70.0)) * np.abs(x)).values
     assert np.isnan(factor).any() and (factor[np.isfinite(factor)] > 0).all()
+
+
+@pytest.mark.parametrize("pixel", [(10.0, 5.0), (20.0, 10.0), (25.0, 12.5)])
+def test_level_ground_is_level_at_any_spacing(orbit, pixel):
+    grid = replace(GRID, dy=pixel[0], dx=pixel[1], height=120, width=160)
+    factor = flattening(orbit, grid, np.full(grid.shape, 2500.0)).values
+    level = 10.0 * np.log10(factor / np.tan(np.radians(incidence(orbit, grid))))
+    assert np.isfinite(level).mean() > 0.8
+    assert np.nanpercentile(np.abs(level), 99.0) < 0.3
+
+
+def incidence(orbit, grid):
+    """Incidence angle (degrees) on level ground at 2500 m amid the grid."""
+    height = xr.DataArray(np.full(grid.shape, 2500.0), dims=("y", "x"), coords=grid.coords)
+    height.attrs["units"] = "m"
+    return geocoding.geometry(orbit, -13.0, grid, height).attrs["incidence_angle_deg"]
+
+
+def test_a_void_does_not_change_the_ground_around_it(orbit):
+    height = np.full(GRID.shape, 2500.0)
+    whole = flattening(orbit, GRID, height).values
+    height[50:60, 100:120] = np.nan
+    factor = flattening(orbit, GRID, height).values
+    told = np.isfinite(factor) & np.isfinite(whole)
+    off = 10.0 * np.log10(factor[told] / whole[told])
+    assert np.abs(off).max() < 0.5 and told.mean() > 0.85
+    # Along the edges of what is known, what lies beyond may be lit with it.
+    assert np.isnan(whole[:, 0]).all() and np.isnan(whole[0]).all()
+
+
+def test_heights_beyond_the_grid_serve_its_edge(orbit):
+    wide = surroundings(GRID)
+    factor = flattening(orbit, GRID, np.full(wide.shape, 2500.0), ground=wide).values
+    assert np.isfinite(factor).all()
+
+
+def speckle(shape, spacing_s, bands, rng):
+    """Complex noise whose spectrum is that of ``bands`` along each axis."""
+    spectrum = rng.standard_normal((2, *shape))
+    spectrum = spectrum[0] + 1j * spectrum[1]
+    for axis, (step, band) in enumerate(zip(spacing_s, bands, strict=True)):
+        f = np.fft.fftfreq(shape[axis], step)
+        a = band.hamming
+        w = np.where(np.abs(f) <= 0.5 * band.width_hz,
+                     a + (1.0 - a) * np.cos(2.0 * np.pi * f / band.width_hz), 0.0)  # fmt: skip
+        spectrum = spectrum * np.expand_dims(w, 1 - axis)
+    return np.fft.ifft2(spectrum)
+
+
+@pytest.mark.parametrize("hamming", [1.0, 0.75])
+@pytest.mark.parametrize("looks", [(4, 10), (2, 5), (1, 1)])
+def test_independent_looks_are_those_of_speckle(hamming, looks):
+    """Averaged speckle of that band and window, sampled as the fine grid is."""
+    bands = Band(313.0, hamming), Band(48.3e6, hamming)
+    fine = replace(GRID, dx=40.0 / looks[1], dy=40.0 / looks[0])
+    stated = independent_looks(fine, looks, 39.0, 0.0, bands[1], bands[0])
+    # Samples finer than the band needs, of which the grid takes some.
+    seconds = 10.0 / geocoding.GROUND_SPEED_M_S, 2.0 * 4.0 * np.sin(np.radians(39.0)) / 299792458.0
+    rng = np.random.default_rng(3)
+    means = []
+    for _ in range(6):
+        power = np.abs(speckle((512, 500), seconds, bands, rng)) ** 2
+        power = power[:: 4 // looks[0], :: 10 // looks[1]]
+        blocks = power.reshape(128, looks[0], 50, looks[1])
+        means.append(blocks.mean(axis=(1, 3)))
+    found = np.mean(means) ** 2 / np.var(means)
+    assert stated == pytest.approx(found, rel=0.05)
+
+
+def test_too_few_looks_are_refused(ideal_scenes):
+    date = acquisitions_of(ideal_scenes)[0]
+    coarse = replace(GRID, dx=40.0, dy=40.0)
+    assert 4.0 < engine.independent_looks(date, coarse, (2, 4), 39.0) < 8.0
+    with pytest.raises(ConfigurationError, match=r"looks is \[1, 1\]: 1\.0 independent looks"):
+        engine.independent_looks(date, coarse, (1, 1), 39.0)
 
 
 def test_unknown_height_is_missing(orbit):

@@ -57,8 +57,9 @@ def test_pixels_are_read_within_the_zip(products: Path, tmp_path: Path) -> None:
         dtype="complex64", transform=rasterio.Affine.translation(1, 2),
     ) as target:  # fmt: skip
         target.write(pixels, 1)
-    odd = zipped(product, tmp_path).rename(tmp_path / "a scene {1}.zip")
-    for safe in (open_safe(product), open_safe(odd)):
+    odd = zipped(product, tmp_path).rename(tmp_path / "a scene {1.zip")
+    odder = Path(shutil.copy(odd, tmp_path / "a scene {2}.zip"))
+    for safe in (open_safe(product), open_safe(odd), open_safe(odder)):
         with rasterio.open(safe.measurement(stem)) as opened:
             assert np.array_equal(opened.read(1), pixels)
 
@@ -89,5 +90,5 @@ def test_what_is_no_product_is_said(products: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.SAFE"
     bad.mkdir()
     (bad / "manifest.safe").write_text("<a/>")
-    with pytest.raises(SceneError, match="states no Sentinel-1 product"):
+    with pytest.raises(SceneError, match="is not read as that of a Sentinel-1"):
         _ = open_safe(bad).mission

@@ -1,5 +1,6 @@
 """A bad scene is rejected with its reason and costs no other date."""
 
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -7,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from scenes import add_cross
 
 from rockglacier.errors import NetworkError
+from rockglacier.sentinel1 import orbit
 from rockglacier.sentinel1.scenes import check_scenes
-from rockglacier.sentinel1.screening import find_scenes
+from rockglacier.sentinel1.screening import find_scenes, orbit_files
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
@@ -118,6 +121,63 @@ def test_a_product_without_calibration_or_noise(folder, kind):
     assert path.name in found and "Vector" in found
 
 
+def test_zeros_in_a_zip_that_packs_nothing(folder):
+    path = measurement(folder, 1)
+    with rasterio.open(path, "r+") as target:
+        target.write(np.zeros(target.shape, np.complex64), 1)
+    place = product(folder, 1)
+    with zipfile.ZipFile(place.with_suffix(".zip"), "w", zipfile.ZIP_STORED) as archive:
+        for file in place.rglob("*"):
+            archive.write(file, file.relative_to(place.parent))
+    shutil.rmtree(place)
+    assert "only zeros" in only_flaw(folder, "pixels missing").flaw.found
+
+
+def edited(path, old, new):
+    text = re.sub(old, new, path.read_text(), flags=re.S)
+    assert text != path.read_text()
+    path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("<linesPerBurst>200", "<linesPerBurst>2oo"),
+        (r"<dcEstimateList.*?</dcEstimateList>", '<dcEstimateList count="0"></dcEstimateList>'),
+        (r"<firstValidSample[^>]*>-1", "<firstValidSample>x"),
+        (r"<lookBandwidth>[^<]*</lookBandwidth>", ""),
+    ],
+)
+def test_a_garbled_annotation_costs_its_own_date(folder, old, new):
+    edited(sorted((product(folder, 1) / "annotation").glob("*.xml"))[0], old, new)
+    only_flaw(folder, "unreadable product")
+
+
+@pytest.mark.parametrize("how", ["broken", "locked", "odd"])
+def test_a_member_that_cannot_be_unpacked_costs_its_own_date(folder, how):
+    path = product(folder, 1)
+    whole = Path(shutil.make_archive(str(path.with_suffix("")), "zip", path.parent, path.name))
+    shutil.rmtree(path)
+    content = bytearray(whole.read_bytes())
+    if how == "odd":
+        with zipfile.ZipFile(whole, "a") as archive:
+            archive.writestr(".", b"")
+        used, _, rejected = look(folder)
+        assert used.date.nunique() == 3 and not rejected
+        return
+    if how == "broken":
+        with zipfile.ZipFile(whole) as archive:
+            one = next(m for m in archive.infolist() if "annotation/s1a-iw1" in m.filename)
+        first = one.header_offset + 30 + len(one.filename) + 200
+        for k in range(first, first + 60):
+            content[k] ^= 0x5A
+    if how == "locked":  # the bit that says so, of every member
+        for entry in re.finditer(b"PK\x01\x02", bytes(content)):
+            content[entry.start() + 8] |= 1
+    whole.write_bytes(content)
+    only_flaw(folder, "unreadable product")
+
+
 def test_a_missing_burst(folder):
     for part in ("annotation", "measurement", "annotation/calibration"):
         for file in (product(folder, 2) / part).glob("*iw2*"):
@@ -141,6 +201,31 @@ def test_without_an_orbit_file_the_annotation_serves_and_is_flagged(folder, capl
     kinds = used.groupby("date").orbit_kind.first().tolist()
     assert sorted(kinds) == ["AUX_POEORB", "AUX_POEORB", "annotation"]
     assert "the annotation's own state vectors" in caplog.text
+
+
+def test_a_broken_orbit_file_costs_nothing_but_itself(folder, caplog, monkeypatch):
+    first = sorted((folder / "orbits").glob("*.EOF"))[0]
+    first.write_bytes(first.read_bytes()[:2000])
+    other = "S1B_OPER_AUX_POEORB_OPOD_20200101T000000_V20191211T225942_20191213T005942.EOF"
+    (folder / "orbits" / other).write_text("<html>503</html>")
+    (folder / "orbits" / "listing.EOF").write_text("<html>503</html>")
+    read = []
+    whole = orbit.read_orbit_file
+    monkeypatch.setattr(orbit, "read_orbit_file", lambda p: read.append(p.name) or whole(p))
+    used, _, rejected = look(folder)
+    assert not rejected and used.date.nunique() == 3
+    kinds = used.groupby("date").orbit_kind.first().tolist()
+    assert kinds == ["annotation", "AUX_POEORB", "AUX_POEORB"]
+    assert "listing.EOF" in caplog.text and first.name in caplog.text
+    assert other not in read and len(read) == 6  # of each date its own, and the one without a name
+
+
+def test_an_orbit_file_that_is_packed_is_said(folder, caplog):
+    first = sorted((folder / "orbits").glob("*.EOF"))[0]
+    first.rename(first.with_name(first.name + ".zip"))
+    found = orbit_files("", folder)
+    assert len(found) == 2 and "packed and not read" in caplog.text
+    assert first.with_name(first.name + ".zip") not in find_scenes(folder)
 
 
 def test_an_unknown_orbit(folder):
@@ -175,13 +260,121 @@ def test_another_relative_orbit(folder):
     assert "relative orbit 65" in one.flaw.found
 
 
-def test_a_date_that_is_there_twice(folder):
+def twin(folder):
+    """A second product of the second date."""
     path = product(folder, 1)
-    shutil.copytree(path, path.with_name(path.name.replace("5151.SAFE", "9999.SAFE")))
+    copy = path.with_name(path.name.replace("5151.SAFE", "9999.SAFE"))
+    shutil.copytree(path, copy)
+    return path, copy
+
+
+def only_twin(folder, which):
     used, _, rejected = look(folder)
     assert used.date.nunique() == 3
     (one,) = rejected
-    assert one.flaw.reason == "duplicate date" and "9999" in one.flaw.path
+    assert one.flaw.reason == "duplicate date" and one.flaw.path == str(which)
+    return used
+
+
+def test_a_date_that_is_there_twice(folder):
+    _, copy = twin(folder)
+    only_twin(folder, copy)
+
+
+def test_of_two_products_the_one_with_pixels_serves(folder):
+    path, copy = twin(folder)
+    with measurement(folder, 1).open("r+b") as file:
+        file.truncate(50_000)
+    used = only_twin(folder, path)
+    assert str(copy) in set(used.path)
+
+
+def test_of_two_products_the_one_processed_last_serves(folder):
+    path, copy = twin(folder)
+    stated = re.search(r'processing [^>]*stop="(\d{4})', (copy / "manifest.safe").read_text())
+    edited(copy / "manifest.safe", f'stop="{stated[1]}', 'stop="2031')
+    only_twin(folder, path)
+
+
+def test_a_neighbour_that_repeats_a_swath_is_no_copy(folder):
+    path, copy = twin(folder)
+    for part in ("annotation", "measurement", "annotation/calibration"):
+        for file in (path / part).glob("*iw2*"):
+            file.unlink()
+    used, _, rejected = look(folder)
+    assert used.date.nunique() == 3 and not rejected
+    assert {str(path), str(copy)} <= set(used.path)
+
+
+def test_dates_that_share_some_bursts_use_those(folder):
+    shutil.rmtree(product(folder, 2))
+    for part in ("annotation", "measurement", "annotation/calibration"):
+        for file in (product(folder, 0) / part).glob("*iw2*"):
+            file.unlink()
+    used, aside, rejected = look(folder)
+    assert used.date.nunique() == 2 and not rejected
+    assert set(used.swath) == {"IW1"} and set(aside.swath) == {"IW2"}
+
+
+def test_most_dates_within_the_period_choose_the_orbit(folder):
+    for k in (0, 1):
+        path = product(folder, k) / "manifest.safe"
+        path.write_text(path.read_text().replace(">64<", ">65<"))
+    shutil.copytree(product(folder, 2), product(folder, 2).with_name("other.SAFE"))
+    with pytest.raises(NetworkError, match="1 usable date"):
+        look(folder, period=["2020-06-20", None])
+    used, _, _ = look(folder)
+    assert used.date.nunique() == 2 and set(used.relative_orbit) == {65}
+
+
+def test_a_pass_across_the_node_is_of_the_orbit_of_its_start(folder):
+    edited(
+        product(folder, 1) / "manifest.safe", r'(relativeOrbitNumber type="stop">)64', r"\g<1>65"
+    )
+    used, _, rejected = look(folder)
+    assert used.date.nunique() == 3 and not rejected
+
+
+def test_an_area_beside_all_scenes_is_told_where_they_lie(folder):
+    with pytest.raises(NetworkError, match=r"no product touches .* between 10\.9\d* and 11\.0"):
+        look(folder, area=[8.0, 46.8, 8.1, 46.9])
+
+
+def test_an_area_in_the_empty_corner_of_a_burst_needs_it_not(folder):
+    used, _, _ = look(folder)
+    one = used.iloc[0]
+    corner = [one.west, one.south, one.west + 2e-4, one.south + 2e-4]
+    assert one.west < corner[2] and one.south < corner[3]  # within its bounds
+    with pytest.raises(NetworkError, match="no product touches"):
+        look(folder, area=[corner[0] - 0.1, corner[1] - 0.1, *corner[2:]])
+
+
+def test_scenes_across_180_degrees_are_refused_with_that_reason(folder):
+    for path in (product(folder, 1) / "annotation").glob("*.xml"):
+        shifted = re.sub(
+            r"<longitude>([^<]+)<",
+            lambda m: f"<longitude>{(float(m[1]) - 10.99) % 360.0 - 180.0}<",
+            path.read_text(),
+        )
+        path.write_text(shifted)
+    one = only_flaw(folder, "across 180 degrees east")
+    assert "not supported" in one.flaw.remedy
+
+
+@pytest.mark.parametrize("harm", ["absent", "cut"])
+def test_a_cross_polarisation_that_cannot_be_read_is_none(folder, harm):
+    for k in range(3):
+        add_cross(product(folder, k))
+    for path in sorted((product(folder, 1) / "measurement").glob("*-vh-*")):
+        if harm == "absent":
+            path.unlink()
+        else:
+            with path.open("r+b") as file:
+                file.truncate(50_000)
+    used, _, rejected = look(folder, cross=True)
+    assert not rejected
+    held = used.groupby("date").polarisations.first().tolist()
+    assert held == ["VV VH", "VV", "VV VH"]
 
 
 def test_another_polarisation(folder):

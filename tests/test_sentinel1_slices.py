@@ -178,7 +178,7 @@ def test_beside_the_outline_is_outside_though_within_its_bounds(folder):
     first = used[used.path == str(product(folder, 0))].iloc[0]
     # The track leans to the west: its bounds have empty corners.
     corner = [first.west, first.south, first.west + 1e-3, first.south + 1e-3]
-    with pytest.raises(SceneError, match="outside the area"):
+    with pytest.raises(NetworkError, match="no product touches"):
         look(folder, area=corner)
 
 

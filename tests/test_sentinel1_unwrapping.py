@@ -96,13 +96,31 @@ def test_phase_and_interferogram_agree_to_whole_cycles(seed, level):
     assert np.nanmax(np.abs(np.angle(again))) < 1e-4
 
 
+def test_nothing_observed_is_nothing_unwrapped(caplog):
+    _, product, coherence = scene((40, 50))
+    found = unwrap(product * np.nan, coherence, looks=LOOKS)
+    assert found.phase.isnull().all() and (found.component == 0).all()
+    assert "without any observed pixel" in caplog.text
+
+
+@pytest.mark.parametrize("method", ["whirlwind", "snaphu"])
+def test_many_islands_are_kept(method):
+    pytest.importorskip(method)
+    side, gap = 20, 6
+    _, product, coherence = scene((8 * (side + gap), 6 * (side + gap)))
+    row, column = np.indices(product.shape) % (side + gap)
+    found = unwrap(product.where((row < side) & (column < side)), coherence, looks=LOOKS,
+                   method=method)  # fmt: skip
+    assert int(found.component.max()) == 48
+    assert int((found.component > 0).sum()) == int(found.phase.notnull().sum())
+    assert int((found.component > 0).sum()) > 0.98 * 48 * side**2
+
+
 def test_bad_input_is_named():
     _, product, coherence = scene((40, 50))
     with pytest.raises(DimensionError, match="one grid"):
         unwrap(product, coherence[1:], looks=LOOKS)
     with pytest.raises(SceneError, match="complex"):
         unwrap(product.real, coherence, looks=LOOKS)
-    with pytest.raises(SceneError, match="without any observed pixel"):
-        unwrap(product * np.nan, coherence, looks=LOOKS)
     with pytest.raises(ConfigurationError, match="whirlwind or snaphu"):
         unwrap(product, coherence, looks=LOOKS, method="grass")

@@ -1,6 +1,7 @@
 """Simulated products: readers open them, and the engine finds in them what was put in."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import rasterio
 from scenes import GRID, simulate
 from xarray_sentinel import sentinel1
 
+from rockglacier.offsets.images import oversampled
+from rockglacier.offsets.tracking import Matching, track
 from rockglacier.sentinel1 import engine, heights, radiometry
 from rockglacier.sentinel1.interferogram import interfere, multilook
 from rockglacier.sentinel1.orbit import choose_orbit, read_orbit_file
@@ -173,6 +176,62 @@ def test_a_pair_shows_the_motion_and_nothing_else(ideal_scenes, images, record_p
     assert np.ptp(turn[seen]) > 3.0 and abs(shift) < 0.0015
 
 
+def test_an_image_without_its_phases_can_be_oversampled(ideal_scenes, images):
+    """It tells itself half a pixel away, where pixels are finer than the resolution."""
+    date, layout = images[0][0], images[2].repeat(2, axis=1)
+    fine = GRID.subdivided(LOOKS[0], 2 * LOOKS[1])
+    height = heights.ellipsoidal(ideal_scenes.folder, fine, datum="ellipsoid").values
+    bare, flattened = [], []
+    for half in (0.0, 0.5):
+        grid = replace(fine, west=fine.west + half * fine.dx, north=fine.north - half * fine.dy)
+        image = np.empty(fine.shape, np.complex64)
+        engine.geocode(date, grid, height, layout, image, threads=2)
+        slc = engine.as_dataset(image, grid, date)["slc"]
+        with engine.baseband(slc, date, grid, height, layout, threads=2) as found:
+            bare.append(found.values)
+        np.testing.assert_allclose(np.abs(bare[-1]), np.abs(image), rtol=1e-4, atol=1e-3)
+        flattened.append(image)
+
+    def likeness(here, there):
+        parts = [oversampled(np.ascontiguousarray(part, np.float32))
+                 for part in (np.nan_to_num(here.real), np.nan_to_num(here.imag))]  # fmt: skip
+        told = (parts[0] + 1j * parts[1])[1::2, 1::2]
+        known = np.isfinite(there) & (np.abs(told) < 3.0) & (np.abs(there) < 3.0)  # no reflectors
+        a, b = told[known], there[known]
+        return abs(np.vdot(a, b)) / np.sqrt(np.vdot(a, a).real * np.vdot(b, b).real)
+
+    assert likeness(*bare) > 0.9  # slopes that face the radar are sampled too coarsely
+    assert likeness(*flattened) < 0.5
+
+
+def test_offsets_find_the_flow_of_ice(tmp_path):
+    """Crevasses and debris that the ice carries, between dates a month apart."""
+    scenes = simulate(tmp_path, dates=2, interval_days=36, ice_m_per_year=150.0)
+    assert float(scenes.truth.ice_east.max()) != 0.0
+    fine = GRID.subdivided(*LOOKS)
+    height = heights.ellipsoidal(scenes.folder, fine, datum="ellipsoid").values
+    dates = acquisitions_of(scenes)
+    layout = engine.lay_out(dates[0], fine, height, threads=2).values
+    images = []
+    for date in dates:
+        image = np.empty(fine.shape, np.complex64)
+        engine.geocode(date, fine, height, layout, image, threads=2)
+        slc = engine.as_dataset(image, fine, date)["slc"]
+        with engine.baseband(slc, date, fine, height, layout, threads=2) as bare:
+            images.append(bare.copy(data=bare.values))
+    how = Matching(step=8, chips=(48,), search=8, prefilter="wallis", window="tapered")
+    field = track(*images, how).compute().isel(size=0)
+    truth = scenes.truth.interp(y=field.y, x=field.x)
+    speed = np.hypot(truth.ice_east, truth.ice_north)
+    years = 36 / 365.25
+    for name in ("east", "north"):
+        off = field[name] / years - truth[f"ice_{name}"]
+        core = speed > 0.9 * speed.max()
+        assert int((core & off.notnull()).sum()) >= 10
+        assert abs(float(off.where(core).median())) < 12.0  # of 150 m/yr; a tenth of a pixel is 5
+        assert abs(float(field[name].where(speed == 0.0).median())) < 0.1
+
+
 def test_the_baseline_is_the_one_put_in(ideal_scenes, record_property):
     used, _, _ = check_scenes(ideal_scenes.products, orbit_files=ideal_scenes.orbits)
     found = used.groupby("date").perpendicular_baseline_m.first().to_numpy()
@@ -193,9 +252,11 @@ def backscatter_of(scenes):
     """Gamma nought of the first date, from layout to flattening."""
     date = acquisitions_of(scenes)[0]
     fine = GRID.subdivided(*LOOKS)
-    height = heights.ellipsoidal(scenes.folder, fine, datum="ellipsoid").values
+    ground = radiometry.surroundings(fine)
+    wide = heights.ellipsoidal(scenes.folder, ground, datum="ellipsoid").values
+    height = wide[ground.window(fine)]
     layout = engine.lay_out(date, fine, height, threads=2).to_dataset()
-    layout["flattening"] = radiometry.flattening(date.orbit, fine, height)
+    layout["flattening"] = radiometry.flattening(date.orbit, fine, wide, ground=ground)
     image = np.empty(fine.shape, np.complex64)
     engine.geocode(date, fine, height, layout["burst"].values, image, threads=2)
     coarse = heights.ellipsoidal(scenes.folder, GRID, datum="ellipsoid").values

@@ -132,6 +132,18 @@ def test_a_finer_raster_is_averaged(tmp_path):
     assert float(elevation(tmp_path / "fine.tif", CENTRAL).std()) < 3.0
 
 
+def test_scale_and_offset_of_the_band_are_applied_and_feet_refused(tmp_path):
+    path = tmp_path / "dem.tif"
+    write(path, np.full(CENTRAL.shape, 5000.0), CENTRAL)
+    with rasterio.open(path, "r+") as source:
+        source.scales, source.offsets, source.units = (0.5,), (100.0,), ("metre",)
+    assert float(elevation(path, CENTRAL).mean()) == pytest.approx(2600.0)
+    with rasterio.open(path, "r+") as source:
+        source.units = ("ft",)
+    with pytest.raises(SceneError, match=r"dem\.tif: heights in 'ft'; metres are needed"):
+        elevation(path, CENTRAL)
+
+
 def test_bad_input_is_named(tmp_path):
     dem = surface(CENTRAL, np.zeros(CENTRAL.shape))
     with pytest.raises(UnitsError, match="units"):

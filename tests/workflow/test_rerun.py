@@ -1,11 +1,14 @@
 """What reruns is what changed among the files that a track is read from."""
 
 import os
+import re
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pytest
 from scenes import GRID, add_cross, copy_product
+from shapely import Point
 from stack_formats import Scene, write_geotiffs
 from workspace import Workspace
 
@@ -86,8 +89,11 @@ name: Gamma
 area: {area}
 dem: {dem}
 dem_datum: ellipsoid
+moving_areas: moving.gpkg
 tracks:
   t1: {{source: scenes, path: scenes, looks: [2, 4]}}
+images:
+  radar: {{source: slc, track: t1, offsets: {{chips: [24]}}}}
 """
 
 
@@ -103,8 +109,19 @@ def scenes_run(noisy_scenes, tmp_path_factory):
     for path in (*noisy_scenes.products[:2], *noisy_scenes.orbits):
         copy_product(path, folder / "scenes")
     add_cross(folder / "scenes" / noisy_scenes.products[0].name)
+    moving = noisy_scenes.truth["tongue"]
+    outlines = [Point(x, y).buffer(400.0) for x, y in _middles(moving)]
+    gpd.GeoDataFrame(geometry=outlines, crs=GRID.crs).to_file(folder / "moving.gpkg")
     made.run(stack_of(made), regions="gamma")
     return made
+
+
+def _middles(tongue):
+    """Middle of each rock glacier."""
+    for number in range(1, int(tongue.max()) + 1):
+        rows, columns = np.nonzero(tongue.values == number)
+        if rows.size:
+            yield float(tongue.x[columns].mean()), float(tongue.y[rows].mean())
 
 
 def stack_of(workspace):
@@ -124,6 +141,33 @@ def test_another_date_makes_itself_and_its_pairs_and_nothing_else(scenes_run, no
         "interferogram 20200616 to 20200628",
         "stacking the pairs",
     ]
+
+
+def test_offsets_between_the_images_of_a_track(scenes_run):
+    """A job a pair; ground that does not move is found at rest, within its errors."""
+    region = scenes_run.results / "gamma"
+    velocity = region / "offsets" / "radar" / "velocity.tif"
+    said = scenes_run.run(str(velocity), regions="gamma")
+    assert len(re.findall(r"Job \d+: gamma/radar: offsets 2020", said)) == 3
+    assert "geocoding" not in said and "interferogram" not in said
+    rates = io.read_raster(velocity)
+    assert rates["east"].notnull().mean() > 0.3
+    for name in ("east", "north"):
+        z = rates[name] / rates[f"{name}_error"]
+        z = z.where((rates["stable_ground"] > 0) & z.notnull(), drop=True)
+        assert 0.88 < float((np.abs(z) < 1.96).where(z.notnull()).mean() / z.notnull().mean()) < 1
+    assert scenes_run.planned(str(velocity), regions="gamma") == {}
+
+
+def test_a_product_that_was_replaced_is_geocoded_again(scenes_run):
+    path = next((scenes_run.folder / "scenes").glob("*20200616*/measurement/*.tiff"))
+    before = path.stat()
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 10**9))
+    try:
+        planned = scenes_run.planned(stack_of(scenes_run), regions="gamma")["gamma"]
+    finally:
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert "geocoding 20200616" in planned and "geocoding 20200604" not in planned
 
 
 def test_months_of_the_year_remake_factors_but_not_images(scenes_run):

@@ -85,7 +85,7 @@ def variation(
 
     ``looks``: independent looks of a pixel; ``speckle_window``: pixels a side of the filter.
     Months count from 1. NaN where dates are too few; what a whole year is needed for lies on
-    (y, x). Where noise leaves no power, a value has no decibels and does not count.
+    (y, x). Where noise leaves no power, a value has no decibels: it counts in the mean alone.
     """
     power = require(power, dims=(DATE, *MAP), units="1").transpose(DATE, *MAP)
     power = power.sortby(DATE)
@@ -115,14 +115,30 @@ def variation(
     return out
 
 
+def doubt_months(latitude_deg: float, snow_free_months: Sequence[int]) -> str:
+    """Why ``snow_free_months`` may be wrong at ``latitude_deg``; empty where they may be right.
+
+    They are set for the northern mid-latitudes by default.
+    """
+    if latitude_deg < -20.0 and set(snow_free_months) <= {5, 6, 7, 8, 9, 10}:
+        return (
+            f"snow_free_months {list(snow_free_months)} are winter at {latitude_deg:.0f} degrees "
+            "north; set them, melt_months and winter_months under backscatter"
+        )
+    return ""
+
+
 def combined(tracks: Sequence[xr.Dataset]) -> xr.Dataset:
     """Median over ``tracks`` of each factor, and the number of tracks (y, x) that see a pixel.
 
-    Days of the year are those of the track that sees most dates, errors the medians of theirs.
+    Errors are medians too, ``count`` is the sum. Days of the year are those of the track that sees
+    most dates, of those that know them.
     """
     joined = xr.concat(tracks, dim="track", join="exact", combine_attrs="drop_conflicts")
     out = joined.median("track", skipna=True, keep_attrs=True)
-    most = joined["count"].isel({SEASON: 0}).fillna(0).argmax("track")
+    out["count"] = joined["count"].sum("track", keep_attrs=True)
+    dates = joined["count"].isel({SEASON: 0}).where(joined["annual_maximum"].notnull(), -1.0)
+    most = dates.fillna(-1.0).argmax("track")
     for name in ("annual_maximum", "annual_minimum"):
         out[name] = joined[name].isel(track=most, drop=True)
     seen = joined["mean"].isel({SEASON: 0}).notnull().sum("track")
@@ -149,24 +165,26 @@ def _told_of(
 ) -> dict[str, np.ndarray]:
     """Factors of :data:`FACTORS` of one set of dates.
 
-    The filter's texture is one for all dates, so that its error is of the mean alone and follows
-    from the scatter of the unfiltered, ``speckled`` power.
+    The mean and its error are those of the unfiltered, ``speckled`` power, whatever its sign: of
+    dark ground, noise that was taken away leaves less than nothing on some dates. How dates differ
+    is told by the filtered one.
     """
     shape = power.shape[1:]
     if power.shape[0] < MIN_DATES:
         return {name: np.full(shape, np.nan) for name in FACTORS if name != "count"} | {
-            "count": np.isfinite(power).sum(axis=0).astype(float)
+            "count": np.isfinite(speckled).sum(axis=0).astype(float)
         }
     decibel = decibels(power)
-    power = np.where(np.isfinite(decibel), power, np.nan)
-    count = np.isfinite(power).sum(axis=0)
+    count = np.isfinite(speckled).sum(axis=0)
     enough = np.where(count >= MIN_DATES, 1.0, np.nan)
-    some = np.where(enough == 1.0, power, 1.0)  # no warnings of empty slices
-    decibel = np.where(enough == 1.0, decibel, 0.0)
-    mean = np.nanmean(some, axis=0)
+    told = np.where(np.isfinite(decibel).sum(axis=0) >= MIN_DATES, 1.0, np.nan)
+    some = np.where(told == 1.0, power, 1.0)  # no warnings of empty slices
+    decibel = np.where(told == 1.0, decibel, 0.0)
+    rough = np.where(enough == 1.0, speckled, 1.0).astype(np.float64)
+    mean = np.nanmean(rough, axis=0)
+    mean = np.where(mean > 0.0, mean, np.nan)
+    rough = np.nanvar(rough, axis=0, ddof=1) / mean**2
     relative = np.nanvar(some, axis=0, ddof=1) / mean**2
-    rough = np.where(np.isfinite(some), speckled, np.nan)
-    rough = np.nanvar(np.where(enough == 1.0, rough, 1.0), axis=0, ddof=1) / mean**2
     floor = np.nanmean(np.where(np.isfinite(some), 1.0 / (looks * np.fmax(pixels, 1.0)), np.nan), 0)
     low, high = np.nanpercentile(decibel, (5.0, 95.0), axis=0)
     left = decibel
@@ -184,17 +202,19 @@ def _told_of(
     off = left - line
     off = off - np.nanmedian(off, axis=0)
     scatter = NORMAL_MAD * np.nanmedian(np.abs(off), axis=0)
-    unusual = (np.abs(off) > UNUSUAL * scatter).sum(axis=0) / np.fmax(count, 1)
+    with np.errstate(invalid="ignore"):
+        unusual = (np.abs(off) > UNUSUAL * scatter).sum(axis=0)
+    unusual = unusual / np.fmax(np.isfinite(off).sum(axis=0), 1)
     return {
-        "mean": 10.0 * np.log10(np.where(mean > 0, mean, np.nan)) * enough,
+        "mean": 10.0 * np.log10(mean) * enough,
         "mean_error": 10.0 / np.log(10.0) * np.sqrt(rough / np.fmax(count, 1)) * enough,
-        "std": np.nanstd(decibel, axis=0, ddof=1) * enough,
-        "range": (high - low) * enough,
-        "excess_variation": (relative - floor) * enough,
-        "trend": slope.rate * enough,
-        "trend_error": slope.error * enough,
-        "trend_z": slope.z * enough,
-        "anomaly_share": unusual * enough,
+        "std": np.nanstd(decibel, axis=0, ddof=1) * told,
+        "range": (high - low) * told,
+        "excess_variation": (relative - floor) * told,
+        "trend": slope.rate * told,
+        "trend_error": slope.error * told,
+        "trend_z": slope.z * told,
+        "anomaly_share": unusual * told,
         "count": count.astype(float),
     }
 
@@ -207,7 +227,7 @@ def _told_of_the_year(power: np.ndarray, years: np.ndarray) -> dict[str, np.ndar
     with np.errstate(invalid="ignore", divide="ignore"):
         along = np.stack([cosine, sine]) / amplitude
     error = np.einsum("iyx,ijyx,jyx->yx", along, fitted.covariance[2:4, 2:4], along)
-    course = fitted.seasonal(DAYS / YEAR_DAYS)
+    course = fitted.seasonal((DAYS - 1.0) / YEAR_DAYS)
     lowest = DAYS[np.argmin(np.nan_to_num(course), axis=0)]
     peak = np.mod(np.arctan2(sine, cosine) / (2.0 * np.pi), 1.0) * YEAR_DAYS + 1.0
     return {

@@ -100,7 +100,14 @@ def schema(name: str) -> Settings:
 
 def entry_schema(kind: str, source: str) -> Settings:
     """The schema of an entry of ``kind`` (track, images) that is read from ``source``."""
-    return {"type": "object", "additionalProperties": False, **schema(kind)["$defs"][source]}
+    node = {"type": "object", "additionalProperties": False, **schema(kind)["$defs"][source]}
+    if kind == "images":  # of which one may depart from the region's offsets
+        own = dict(schema("settings")["properties"]["offsets"]["properties"])
+        del own["step_pixels"]  # places are the region's
+        offsets = {**node["properties"]["offsets"], "properties": own}
+        offsets["additionalProperties"] = False
+        node["properties"] = {**node["properties"], "offsets": offsets}
+    return node
 
 
 def source_paths(track: Mapping[str, Any]) -> list[Path]:
@@ -215,7 +222,8 @@ def _region(region: Settings, path: Path, defaults: Settings) -> Settings:
     for name, entry in region.get("images", {}).items():
         key = f"images.{name}"
         images[name] = _entry(entry, "images", path, key)
-        _check_images(images[name], merged, where, key)
+        images[name]["offsets"] = _merge(merged["offsets"], images[name]["offsets"])
+        _check_images(images[name], merged, tracks, where, key)
     found = _resolve(merged, schema("settings"), path, "")
     return {"name": region["name"], "file": where, "tracks": tracks, "images": images, **found}
 
@@ -227,10 +235,12 @@ def _entry(given: Settings, kind: str, path: Path, key: str) -> Settings:
     needed = entry_schema(kind, str(source))
     _validate(given, needed, str(path), key)
     defaults = {k: p["default"] for k, p in needed["properties"].items() if "default" in p}
-    return dict(_resolve(defaults | given, needed, path, key))
+    return dict(_resolve(_merge(defaults, given), needed, path, key))
 
 
-def _check_images(images: Settings, settings: Settings, where: str, key: str) -> None:
+def _check_images(
+    images: Settings, settings: Settings, tracks: Settings, where: str, key: str
+) -> None:
     """What images need of the region's settings, and the order of their own."""
     if not (settings["stable_ground"] or settings["moving_areas"]):
         raise ConfigurationError(
@@ -245,6 +255,14 @@ def _check_images(images: Settings, settings: Settings, where: str, key: str) ->
         raise ConfigurationError(
             f"{where}: {key}.pair_days is {images['pair_days']}; the first must be the lower."
         )
+    _check_chips(images["offsets"], where, f"{key}.")
+    if images["source"] == "slc":
+        scenes = [n for n, t in tracks.items() if t["source"] in ("scenes", "simulated_scenes")]
+        if images["track"] not in scenes:
+            raise ConfigurationError(
+                f"{where}: {key}.track is {_show(images['track'])}; needed: a track of raw scenes, "
+                f"of which there are: {', '.join(scenes) or 'none'}."
+            )
 
 
 def _check_scenes(track: Settings, settings: Settings, where: str, key: str) -> None:
@@ -321,14 +339,18 @@ def _check_order(settings: Settings, where: str, prefix: str = "") -> None:
             raise ConfigurationError(
                 f"{where}: {prefix}{key} is {values}; the first must be below the second."
             )
-    chips = settings["offsets"]["chips"]
-    if chips != sorted(chips):
-        raise ConfigurationError(f"{where}: {prefix}offsets.chips is {chips}; they must ascend.")
+    _check_chips(settings["offsets"], where, prefix)
     if settings["reference"]["window_pixels"] % 2 == 0:
         raise ConfigurationError(
             f"{where}: {prefix}reference.window_pixels is {settings['reference']['window_pixels']};"
             " it must be odd, so that the window has a centre."
         )
+
+
+def _check_chips(offsets: Settings, where: str, prefix: str) -> None:
+    chips = offsets["chips"]
+    if chips != sorted(chips):
+        raise ConfigurationError(f"{where}: {prefix}offsets.chips is {chips}; they must ascend.")
 
 
 def _validate(instance: Any, node: Settings, where: str, prefix: str = "") -> None:

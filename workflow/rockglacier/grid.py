@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from rockglacier.conventions import X, Y
-from rockglacier.errors import DimensionError
+from rockglacier.errors import ConfigurationError, DimensionError
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -211,6 +211,8 @@ class Grid:
 
         Without ``crs`` it lies in the UTM zone of the area's centre. Edges fall on multiples of
         ``spacing_m``, so that regions of one zone share one lattice.
+
+        ConfigurationError of a ``crs`` in degrees.
         """
         from rasterio.warp import transform_bounds
 
@@ -218,6 +220,11 @@ class Grid:
         if not crs:
             zone = int((0.5 * (west + east) + 180.0) // 6.0) % 60 + 1
             crs = f"EPSG:{(32600 if 0.5 * (south + north) >= 0 else 32700) + zone}"
+        if cls(crs, 0.0, 0.0, spacing_m, spacing_m, 1, 1).geographic:
+            raise ConfigurationError(
+                f"grid.crs is {crs}, in degrees, but a grid of {spacing_m:g} m is to be made; name "
+                "a projected CRS (the UTM zone), or leave it out."
+            )
         left, bottom, right, top = transform_bounds("EPSG:4326", crs, *lonlat, densify_pts=21)
         left = math.floor(left / spacing_m) * spacing_m
         top = math.ceil(top / spacing_m) * spacing_m
@@ -263,6 +270,16 @@ class Grid:
             width=self.width * columns,
             height=self.height * rows,
         )
+
+    def window(self, other: Grid) -> tuple[slice, slice]:
+        """Rows and columns of ``other`` here; DimensionError where it does not lie within."""
+        at = self.offset(other)
+        if at is None or min(at) < 0:
+            raise DimensionError(f"{other} does not lie within {self}.")
+        rows, columns = (slice(a, a + n) for a, n in zip(at, other.shape, strict=True))
+        if rows.stop > self.height or columns.stop > self.width:
+            raise DimensionError(f"{other} does not lie within {self}.")
+        return rows, columns
 
     def offset(self, other: Grid) -> tuple[int, int] | None:
         """Row and column of ``other``'s first pixel here; None where pixels do not coincide."""

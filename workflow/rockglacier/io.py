@@ -76,7 +76,7 @@ def block_rows(
 def leaves_its_folder(member: str) -> bool:
     """Whether the name ``member`` of an archive points out of the archive's own folder."""
     parts = PurePosixPath(member.replace("\\", "/"))
-    return parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]
+    return parts.is_absolute() or ".." in parts.parts or ":" in "".join(parts.parts[:1])
 
 
 def _encoding(array: xr.DataArray, rows: int | None) -> dict[str, Any]:

@@ -69,6 +69,9 @@ GAMMA_DB, GAMMA_SPREAD_DB = -9.0, 1.5
 RATES_M_YR = (0.03, 0.08, 0.15, 0.30)  # toward or away from the satellite, at the middle
 SEASONAL_SHARE = 0.3  # of the rate, as the amplitude of its yearly change
 HALF_LENGTH_M, HALF_WIDTH_M = 280.0, 115.0  # of a tongue: 0.1 km2
+ICE_HALF_LENGTH_M, ICE_HALF_WIDTH_M = 650.0, 380.0  # of a glacier
+# ASSUME: crevasses and debris, which move with the ice; its speckle is lost to shear.
+ICE_SPREAD_DB, ICE_GRAIN_M = 4.0, 25.0
 GEOLOCATION_POINTS = 11
 
 
@@ -80,13 +83,15 @@ class _Tongue:
     y: float
     along: tuple[float, float]
     rate: float
+    half_length_m: float = HALF_LENGTH_M
+    half_width_m: float = HALF_WIDTH_M
 
     def radius(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """1 at the margin, less within."""
         east, north = x - self.x, y - self.y
         along = east * self.along[0] + north * self.along[1]
         across = east * self.along[1] - north * self.along[0]
-        return np.hypot(along / HALF_LENGTH_M, across / HALF_WIDTH_M)
+        return np.hypot(along / self.half_length_m, across / self.half_width_m)
 
 
 def wider(grid: Grid) -> Grid:
@@ -109,6 +114,7 @@ def simulate_scenes(
     ideal: bool = False,
     reflectors: Sequence[tuple[float, float]] = (),
     ground_range: bool = False,
+    ice_m_per_year: float = 0.0,
     threads: int = 1,
 ) -> xr.Dataset:
     """Write ``scenes/*.SAFE``, ``orbits/*.EOF`` and ``dem.tif`` into ``folder``; return the truth.
@@ -117,6 +123,8 @@ def simulate_scenes(
     ``grid``. ``ideal``: neither noise nor loss of coherence nor atmosphere. ``reflectors``: x and y
     (of the grid's CRS) of corner reflectors, 40 dB above the ground around. ``ground_range``: the
     same scenes are written as GRD too, ``ground_range/*.SAFE``, two slices a date.
+    ``ice_m_per_year``: horizontal speed amid a glacier on the gentlest slope, whose scatterers are
+    carried along the surface, with crevasses (beside the truth's ``gamma_nought``); 0 for none.
 
     The truth lies on ``grid``: ``displacement`` (date, y, x; m, positive toward the satellite, zero
     at the first date), ``delay`` (date, y, x; m, one way along the line of sight), ``velocity``
@@ -149,7 +157,8 @@ def simulate_scenes(
     target = fixed(*middle, relief(-middle[1], middle[0], grid=False))[0]
     track = passing(target, incidence_deg, ascending=ascending)
     sight = _sight(track, target, *to_lonlat.transform(middle_x, middle_y))
-    tongues = _tongues(grid, relief, sight, stream(seed, TONGUES))
+    ice = _glacier(grid, relief, ice_m_per_year) if ice_m_per_year else None
+    tongues = _tongues(grid, relief, sight, stream(seed, TONGUES), ice)
     days = [
         np.datetime64(first_date) + np.timedelta64(k * interval_days, "D") for k in range(dates)
     ]
@@ -177,6 +186,14 @@ def simulate_scenes(
     power = CELL_M2 * facing * 10.0 ** (0.1 * _sampled(gamma_db, ground, x, y))
     places = fixed(x, y, up)
     rate = _rate(tongues, x, y)
+    flow = np.zeros(count)
+    if ice:
+        flow = _rate([ice], x, y)
+        fine = ground.subdivided(4, 4)
+        grain = ICE_GRAIN_M / fine.spacing_m[0]
+        texture = smooth_field(fine.shape, grain, stream(seed, NOISE, 2))
+        spread = 10.0 ** (0.1 * ICE_SPREAD_DB * _sampled(texture, fine, x, y))
+        power = power * np.where(flow > 0.0, spread / spread.mean(), 1.0)
     mirrors = np.array(reflectors, float).reshape(-1, 2)
     if mirrors.size:
         mirror_up = relief(-mirrors[:, 1], mirrors[:, 0], grid=False)
@@ -189,7 +206,14 @@ def simulate_scenes(
 
     def one_date(k: int) -> None:
         shifted = track.beside(target, baselines[k])
-        when, away = shifted.abeam(places)
+        now = places
+        if ice and course[k]:
+            at_x, at_y = (
+                a + flow * course[k] * along for a, along in zip((x, y), ice.along, strict=True)
+            )
+            now = places.copy()
+            now[:count] = fixed(at_x, at_y, relief(-at_y, at_x, grid=False))
+        when, away = shifted.abeam(now)
         path = -rate * course[k] + _sampled(delay[k], ground, x, y)
         amplitude = speckle.on(k) * np.sqrt(power * 10.0 ** (0.1 * melt[k]))
         if mirrors.size:
@@ -211,7 +235,10 @@ def simulate_scenes(
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(one_date, range(dates)))
     _write_dem(folder / "dem.tif", ground, relief)
-    return _truth(grid, ground, days, tongues, course, delay, gamma_db, melt, baselines)
+    truth = _truth(grid, ground, days, tongues, course, delay, gamma_db, melt, baselines)
+    if not ice:
+        return truth
+    return _with_ice(truth, grid, ice, course, _trend(days, course), relief, sight)
 
 
 class _Layout:
@@ -359,6 +386,12 @@ def _course(day: np.datetime64, first: np.datetime64) -> float:
     return since(day) - since(first)
 
 
+def _trend(days: list[np.datetime64], course: np.ndarray) -> float:
+    """Years of motion a year, of the line through all dates."""
+    years = np.array([(d - days[0]) / np.timedelta64(1, "D") for d in days]) / YEAR_DAYS
+    return float(np.polyfit(years, course, 1)[0]) if len(days) > 1 else 1.0
+
+
 def _sampled(field: np.ndarray, ground: Grid, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """``field`` of ``ground`` between pixel centres, bilinear."""
     from scipy.ndimage import map_coordinates
@@ -383,10 +416,38 @@ def _sight(track: Pass, target: np.ndarray, longitude: float, latitude: float) -
     return np.asarray(axes @ place)
 
 
+def _glacier(grid: Grid, relief: object, rate: float) -> _Tongue:
+    """A glacier where ground is gentlest over its size, flowing the way that it falls there."""
+    from scipy.ndimage import gaussian_filter
+
+    size = 0.5 * ICE_HALF_LENGTH_M / np.array(grid.spacing_m)
+    heights = gaussian_filter(relief(-grid.y, grid.x), size)  # type: ignore[operator]
+    down_y, down_x = np.gradient(-heights, grid.dy, grid.dx)
+    steep = np.hypot(down_x, down_y)
+    edge = np.ceil(ICE_HALF_LENGTH_M / np.array(grid.spacing_m)).astype(int)
+    steep[: edge[0]] = steep[-edge[0] :] = np.inf
+    steep[:, : edge[1]] = steep[:, -edge[1] :] = np.inf
+    row, column = np.unravel_index(np.argmin(steep), steep.shape)
+    if not np.isfinite(steep[row, column]):
+        raise ConfigurationError(
+            f"a glacier of {2 * ICE_HALF_LENGTH_M:.0f} m needs more ground than {grid.width} x "
+            f"{grid.height} pixels of {grid.dx} m; enlarge area, or set ice_m_per_year to 0."
+        )
+    along = np.array([down_x[row, column], -down_y[row, column]]) / steep[row, column]
+    return _Tongue(
+        float(grid.x[column]), float(grid.y[row]), (float(along[0]), float(along[1])), rate,
+        ICE_HALF_LENGTH_M, ICE_HALF_WIDTH_M,
+    )  # fmt: skip
+
+
 def _tongues(
-    grid: Grid, relief: object, sight: np.ndarray, rng: np.random.Generator
+    grid: Grid,
+    relief: object,
+    sight: np.ndarray,
+    rng: np.random.Generator,
+    ice: _Tongue | None,
 ) -> list[_Tongue]:
-    """Tongues down slopes whose motion the satellite sees, apart from each other."""
+    """Tongues down slopes whose motion the satellite sees, apart from each other and ``ice``."""
     spline: object = relief
     west, south, east, north = grid.bounds
     reach = 1.2 * HALF_LENGTH_M
@@ -398,6 +459,8 @@ def _tongues(
         fall_y = float(spline(-y, x, dx=1, grid=False))  # type: ignore[operator]
         steep = float(np.hypot(fall_x, fall_y))
         if not 0.2 < steep < 0.7:
+            continue
+        if ice and np.hypot(x - ice.x, y - ice.y) < ICE_HALF_LENGTH_M + HALF_LENGTH_M:
             continue
         along = fall_x / steep, fall_y / steep
         # Downslope unit vector . line of sight.
@@ -413,7 +476,7 @@ def _tongues(
 
 
 def _rate(tongues: list[_Tongue], x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Rate (m/yr, positive toward the satellite) at places: 1 - r^4 of Glen's exponent 3."""
+    """Rate (m/yr) of ``tongues`` at places: 1 - r^4 of Glen's exponent 3."""
     rate = np.zeros(np.shape(x))
     for tongue in tongues:
         radius = tongue.radius(x, y)
@@ -434,6 +497,41 @@ def _delays(heights: np.ndarray, ground: Grid, dates: int, seed: int) -> np.ndar
             for k in range(dates)
         ]
     ).astype(np.float32)
+
+
+def _with_ice(
+    truth: xr.Dataset,
+    grid: Grid,
+    ice: _Tongue,
+    course: np.ndarray,
+    trend: float,
+    relief: object,
+    sight: np.ndarray,
+) -> xr.Dataset:
+    """``truth`` with the flow of the ice: ``ice_east`` and ``ice_north``, and what radar sees."""
+    spline: object = relief
+    x, y = np.meshgrid(grid.x, grid.y)
+    flow = _rate([ice], x, y)
+    slope_x = spline(-y, x, dy=1, grid=False)  # type: ignore[operator]
+    slope_y = -spline(-y, x, dx=1, grid=False)  # type: ignore[operator]
+    climb = ice.along[0] * slope_x + ice.along[1] * slope_y
+    seen = flow * (ice.along[0] * sight[0] + ice.along[1] * sight[1] + climb * sight[2])
+    at_rest = truth["stable_ground"].where(flow == 0.0, 0).astype(np.uint8)
+    out = truth.assign(
+        displacement=truth["displacement"] + (seen * course[:, None, None]).astype(np.float32),
+        velocity=truth["velocity"] + (seen * trend).astype(np.float32),
+        stable_ground=at_rest,
+    )
+    for name in ("displacement", "velocity", "stable_ground"):
+        out[name].attrs = truth[name].attrs
+    for name, toward in zip(("east", "north"), ice.along, strict=True):
+        values = xr.DataArray(
+            (flow * toward * trend).astype(np.float32), dims=MAP, coords=grid.coords
+        )
+        out[f"ice_{name}"] = describe(
+            values, f"ice_{name}", f"true velocity of ice toward the map's {name}", "m/yr"
+        )
+    return out
 
 
 def _energy(band: float, reach: int) -> float:
@@ -528,8 +626,7 @@ def _truth(
     label = np.zeros(grid.shape, np.int32)
     for number, tongue in enumerate(tongues, start=1):
         label[tongue.radius(x, y) < 1.0] = number
-    years = np.array([(d - days[0]) / np.timedelta64(1, "D") for d in days]) / YEAR_DAYS
-    trend = float(np.polyfit(years, course, 1)[0]) if len(days) > 1 else 1.0
+    trend = _trend(days, course)
     gamma = 10.0 ** (0.1 * (gamma_db[inner][None] + melt[:, None, None]))
     layers = {
         "displacement": (

@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 # ASSUME: a height outside this range is a void that the file does not declare (e.g. -32768).
 PLAUSIBLE_HEIGHT_M = (-500.0, 9000.0)
+METRES = ("m", "metre", "metres", "meter", "meters")
 WIDTH_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))  # full width at half maximum
 
 
@@ -24,12 +25,13 @@ def elevation(path: str | Path, grid: Grid) -> xr.DataArray:
     """Elevation (m) of the raster at ``path`` on ``grid`` (y, x); voids are NaN.
 
     Warped once, with cubic convolution whose kernel widens where the raster is finer than the
-    grid. Heights keep the raster's vertical datum.
+    grid. Heights keep the raster's vertical datum; scale and offset of its band are applied.
 
     Raises
     ------
     SceneError
-        The raster cannot be read, states no CRS, or has no height on the grid.
+        The raster cannot be read, states no CRS or another unit than metres, or has no height on
+        the grid.
     """
     import rasterio
     from affine import Affine
@@ -43,6 +45,12 @@ def elevation(path: str | Path, grid: Grid) -> xr.DataArray:
                 raise SceneError(
                     f"{path} states no CRS; set it (gdal_edit.py -a_srs EPSG:…) and run again."
                 )
+            unit = (source.units[0] or "m").strip().lower()
+            if unit not in METRES:
+                raise SceneError(
+                    f"{path}: heights in {source.units[0]!r}; metres are needed: convert them "
+                    "(gdal_calc.py) and state the unit (gdal_edit.py -units m)."
+                )
             bounds = transform_bounds(grid.crs, source.crs, *grid.bounds, densify_pts=21)
             near = from_bounds(*bounds, source.transform)
             margin = 4 + 4 * math.ceil(near.width / grid.width)
@@ -53,6 +61,7 @@ def elevation(path: str | Path, grid: Grid) -> xr.DataArray:
                 math.ceil(near.height) + 2 * margin,
             ).intersection(Window(0, 0, source.width, source.height))
             heights = source.read(1, window=window, masked=True).astype(np.float32).filled(np.nan)
+            heights = heights * np.float32(source.scales[0]) + np.float32(source.offsets[0])
             t, crs = source.transform, source.crs
             column, row = window.col_off, window.row_off
             corner = (t.a * column + t.b * row + t.c, t.d * column + t.e * row + t.f)
@@ -118,7 +127,7 @@ def terrain(dem: xr.DataArray, grid: Grid, *, smooth_m: float = 0.0) -> xr.Datas
     pad = 1 + math.ceil(4.0 * float(sigma.max()))
     # Odd reflection continues a slope beyond the edge; plain reflection would level it.
     mode = {"mode": "reflect", "reflect_type": "odd"}
-    heights = np.pad(_bridged(dem.values), min(pad, *(n - 1 for n in dem.shape)), **mode)  # type: ignore[call-overload]
+    heights = np.pad(bridge(dem.values), min(pad, *(n - 1 for n in dem.shape)), **mode)  # type: ignore[call-overload]
     if smooth_m > 0:
         heights = ndimage.gaussian_filter(heights, sigma, mode="nearest")
     inner = tuple(
@@ -156,7 +165,7 @@ def _spacing(grid: Grid) -> tuple[float, np.ndarray]:
     )
 
 
-def _bridged(heights: np.ndarray) -> np.ndarray:
+def bridge(heights: np.ndarray) -> np.ndarray:
     """Heights with voids filled from around them, so that a stencil reaches across."""
     from rasterio.fill import fillnodata
     from scipy import ndimage

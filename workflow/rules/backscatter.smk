@@ -22,7 +22,7 @@ rule vary_backscatter:
         runtime=minutes(10, 0.5),
     params:
         months=setting("backscatter"),
-        code=digest("backscatter", "bands"),
+        code=digest("backscatter", "bands", "readers.stack"),
     message:
         "{wildcards.region}/{wildcards.track}: backscatter through time"
     script:

@@ -3,6 +3,7 @@
 import csv
 import json
 from functools import cache
+from types import SimpleNamespace as Wildcards
 
 from rockglacier.configuration import load, source_paths
 from rockglacier.provenance import digest, files, state
@@ -215,6 +216,11 @@ def region_cross(wildcards):
     ]
 
 
+def wants_cross(wildcards):
+    """Whether the track asks for the cross polarisation."""
+    return keys_of(wildcards).get("cross_polarisation", False)
+
+
 def rejected_of_tracks(wildcards):
     """What each track of the region could not use: pairs, or products where it makes no pairs."""
     return [
@@ -250,6 +256,23 @@ def bursts_of_first(wildcards):
 def bursts_of_date(wildcards):
     """Bursts of the job's date."""
     return bursts_on(wildcards, wildcards.date)
+
+
+def products_state(wildcards, date):
+    """Digest of names, sizes and times of the products and orbit files that serve on ``date``."""
+    rows = bursts_on(wildcards, date, ("path", "orbit_file"))
+    names = sorted({name for row in rows for name in row})
+    return state(tuple(map(Path, names)), apart(wildcards.region))
+
+
+def products_of_first(wildcards):
+    """That of the first date."""
+    return products_state(wildcards, None)
+
+
+def products_of_date(wildcards):
+    """That of the job's date."""
+    return products_state(wildcards, wildcards.date)
 
 
 def slices_of_date(wildcards):
@@ -455,6 +478,17 @@ def minutes(base, per_gb):
     return need
 
 
+def sets(*sources):
+    """The wildcard pattern of sets of images that are read from one of ``sources``."""
+    found = [
+        f"(?<=/{region}/offsets/){name}"
+        for region, settings in REGIONS.items()
+        for name, keys in settings["images"].items()
+        if keys["source"] in sources
+    ]
+    return "|".join(found) or "(?!)"
+
+
 def images_of(wildcards):
     """The settings of the job's set of images."""
     return REGIONS[wildcards.region]["images"][wildcards.images]
@@ -463,6 +497,42 @@ def images_of(wildcards):
 def images_folder(wildcards):
     """Where the scenes of the set lie."""
     return images_of(wildcards)["path"]
+
+
+def planning_of_images(wildcards):
+    """The settings of the set but those of its matching."""
+    return {name: value for name, value in images_of(wildcards).items() if name != "offsets"}
+
+
+def job_of_track(wildcards):
+    """The wildcards of the track whose geocoded images the set is."""
+    return Wildcards(region=wildcards.region, track=images_of(wildcards)["track"])
+
+
+def of_track(find):
+    """What ``find`` names for that track."""
+    return lambda wildcards: find(job_of_track(wildcards))
+
+
+def track_product(product):
+    """A product of that track; its name may hold the job's wildcards."""
+
+    def find(wildcards):
+        return f"{track_folder(job_of_track(wildcards))}/{product.format(**wildcards)}"
+
+    return find
+
+
+def track_setting(key):
+    """That track's setting ``key``."""
+    return lambda wildcards: keys_of(job_of_track(wildcards))[key]
+
+
+def bursts_of_pair(wildcards):
+    """Bursts of both dates of the job's pair of geocoded images."""
+    planned_images(wildcards)
+    track = job_of_track(wildcards)
+    return [bursts_on(track, date) for date in (wildcards.reference, wildcards.secondary)]
 
 
 def images_state(wildcards):
@@ -510,8 +580,9 @@ def every_images(product):
 
 def planned_images(wildcards):
     """The table of the pairs to track; once it is there, the scenes that can be used are known."""
-    made = checkpoints.plan_offsets.get(region=wildcards.region, images=wildcards.images)
-    return made.output.planned
+    radar = images_of(wildcards)["source"] == "slc"
+    plan = checkpoints.plan_radar_offsets if radar else checkpoints.plan_offsets
+    return plan.get(region=wildcards.region, images=wildcards.images).output.planned
 
 
 def image_pairs(wildcards):
@@ -551,13 +622,13 @@ MATCHING += ["prefilter", "min_correlation", "min_peak_ratio"]
 
 def matching_of_images(wildcards):
     """The settings of offsets that tell how images are matched."""
-    return {name: REGIONS[wildcards.region]["offsets"][name] for name in MATCHING}
+    return {name: images_of(wildcards)["offsets"][name] for name in MATCHING}
 
 
 def inversion_of_images(wildcards):
     """The settings of offsets that tell what becomes of the matches."""
     names = ["step_pixels", "window", "bias", "stable_slope_deg", "min_pairs"]
-    return {name: REGIONS[wildcards.region]["offsets"][name] for name in names}
+    return {name: images_of(wildcards)["offsets"][name] for name in names}
 
 
 def title_of_images(wildcards):

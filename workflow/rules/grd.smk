@@ -27,6 +27,7 @@ checkpoint check_grd:
         runtime=minutes(10, 0.2),
     params:
         polarisation=setting("tracks/{track}/polarisation"),
+        cross=wants_cross,
         area=setting("area"),
         period=setting("period"),
         on_bad_input=setting("on_bad_input"),
@@ -59,6 +60,7 @@ rule lay_out_grd:
         runtime=minutes(10, 0.5),
     params:
         slices=slices_of_first,
+        files=products_of_first,
         looks=setting("tracks/{track}/looks"),
         dem_datum=dem_datum,
         geoid=setting("geoid"),
@@ -92,6 +94,7 @@ rule flatten_grd:
         runtime=minutes(15, 0.5),
     params:
         slices=slices_of_date,
+        files=products_of_date,
         crossed=False,
         looks=setting("tracks/{track}/looks"),
         dem_datum=dem_datum,

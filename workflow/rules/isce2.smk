@@ -60,6 +60,7 @@ rule isce2_reference:
             unpacked_on(w, dates_of(w)[0]),
             keys_of(w)["polarisation"],
         ),
+        files=products_of_first,
         code=digest("topsstack.installation"),
     message:
         "{wildcards.region}/{wildcards.track}: bursts and geometry of the first date"
@@ -90,6 +91,7 @@ rule isce2_unpack:
             keys_of(w)["polarisation"],
             f"secondarys/{w.date}",
         ),
+        files=products_of_date,
         code=digest("topsstack.installation"),
     message:
         "{wildcards.region}/{wildcards.track}: bursts of {wildcards.date}"

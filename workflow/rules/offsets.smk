@@ -1,4 +1,4 @@
-"""From optical scenes to offsets and their velocity.
+"""From optical scenes, or the geocoded images of a track, to offsets and their velocity.
 
 A pair is one job. What it depends on are its own two scenes, as parameters, so that another scene
 makes no finished one run again.
@@ -17,6 +17,8 @@ checkpoint plan_offsets:
         "<results>/{region}/offsets/{images}/logs/plan_offsets.log",
     benchmark:
         "<results>/{region}/offsets/{images}/benchmarks/plan_offsets.tsv"
+    wildcard_constraints:
+        images=sets("landsat", "sentinel2"),
     conda:
         "../../envs/insar.yaml"
     threads: 4
@@ -24,7 +26,7 @@ checkpoint plan_offsets:
         mem_mb=megabytes(1500, 0),
         runtime=minutes(10, 2),
     params:
-        images=setting("images/{images}"),
+        images=planning_of_images,
         area=setting("area"),
         period=setting("period"),
         on_bad_input=setting("on_bad_input"),
@@ -36,6 +38,35 @@ checkpoint plan_offsets:
         "../../scripts/plan_offsets.py"
 
 
+checkpoint plan_radar_offsets:
+    input:
+        scenes=track_product("scenes.csv"),
+        grid="<results>/{region}/grid.json",
+    output:
+        planned="<results>/{region}/offsets/{images}/planned.csv",
+        grid="<results>/{region}/offsets/{images}/grid.json",
+    log:
+        "<results>/{region}/offsets/{images}/logs/plan_radar_offsets.log",
+    benchmark:
+        "<results>/{region}/offsets/{images}/benchmarks/plan_radar_offsets.tsv"
+    wildcard_constraints:
+        images=sets("slc"),
+    conda:
+        "../../envs/sentinel1.yaml"
+    resources:
+        mem_mb=megabytes(500, 0),
+        runtime=minutes(5, 0),
+    params:
+        images=planning_of_images,
+        months=setting("network/months"),
+        looks=track_setting("looks"),
+        code=digest("offsets.planning", "grid", "io"),
+    message:
+        "{wildcards.region}/{wildcards.images}: which images to track between"
+    script:
+        "../../scripts/plan_radar_offsets.py"
+
+
 rule match_pair:
     input:
         grid=ancient("<results>/{region}/offsets/{images}/grid.json"),
@@ -45,6 +76,8 @@ rule match_pair:
         "<results>/{region}/offsets/{images}/logs/match_pair_{reference}_{secondary}.log",
     benchmark:
         "<results>/{region}/offsets/{images}/benchmarks/match_pair_{reference}_{secondary}.tsv"
+    wildcard_constraints:
+        images=sets("landsat", "sentinel2"),
     conda:
         "../../envs/insar.yaml"
     threads: 4
@@ -63,6 +96,45 @@ rule match_pair:
         "{wildcards.region}/{wildcards.images}: offsets {wildcards.reference} to {wildcards.secondary}"
     script:
         "../../scripts/match_pair.py"
+
+
+rule match_radar_pair:
+    input:
+        grid=ancient("<results>/{region}/offsets/{images}/grid.json"),
+        dem=of_track(scene_dem),
+        layout=track_product("layout.zarr"),
+        geometry=track_product("geometry.zarr"),
+        reference=track_product("slc/{reference}.zarr"),
+        secondary=track_product("slc/{secondary}.zarr"),
+    output:
+        pair=directory("<results>/{region}/offsets/{images}/{reference}_{secondary}.zarr"),
+    log:
+        "<results>/{region}/offsets/{images}/logs/match_radar_pair_{reference}_{secondary}.log",
+    benchmark:
+        "<results>/{region}/offsets/{images}/benchmarks/match_radar_pair_{reference}_{secondary}.tsv"
+    wildcard_constraints:
+        images=sets("slc"),
+    conda:
+        "../../envs/sentinel1.yaml"
+    threads: 4
+    resources:
+        mem_mb=megabytes_of_places(2500, 600),
+        runtime=minutes(60, 0),
+    params:
+        bursts=bursts_of_pair,
+        grid=grid_of_images,
+        looks=track_setting("looks"),
+        bistatic=track_setting("bistatic"),
+        dem_datum=of_track(dem_datum),
+        geoid=setting("geoid"),
+        offsets=matching_of_images,
+        code=digest(
+            "offsets.tracking", "offsets.screening", "sentinel1.engine", "sentinel1.heights"
+        ),
+    message:
+        "{wildcards.region}/{wildcards.images}: offsets {wildcards.reference} to {wildcards.secondary}"
+    script:
+        "../../scripts/match_radar_pair.py"
 
 
 rule invert_offsets:

@@ -58,6 +58,7 @@ rule check_scenes:
         runtime=minutes(10, 0.2),
     params:
         polarisation=setting("tracks/{track}/polarisation"),
+        cross=wants_cross,
         area=setting("area"),
         period=setting("period"),
         on_bad_input=setting("on_bad_input"),
@@ -120,6 +121,7 @@ rule lay_out_bursts:
         runtime=minutes(10, 0.5),
     params:
         bursts=bursts_of_first,
+        files=products_of_first,
         looks=setting("tracks/{track}/looks"),
         bistatic=setting("tracks/{track}/bistatic"),
         dem_datum=dem_datum,
@@ -153,6 +155,7 @@ rule geocode_scene:
         runtime=minutes(15, 0.5),
     params:
         bursts=bursts_of_date,
+        files=products_of_date,
         looks=setting("tracks/{track}/looks"),
         bistatic=setting("tracks/{track}/bistatic"),
         dem_datum=dem_datum,
@@ -185,6 +188,7 @@ rule flatten_backscatter:
         runtime=minutes(10, 0.2),
     params:
         bursts=bursts_of_date,
+        files=products_of_date,
         looks=setting("tracks/{track}/looks"),
         bistatic=setting("tracks/{track}/bistatic"),
         code=digest("sentinel1.engine"),
@@ -217,6 +221,7 @@ rule flatten_cross:
         runtime=minutes(15, 0.5),
     params:
         bursts=bursts_of_date,
+        files=products_of_date,
         looks=setting("tracks/{track}/looks"),
         bistatic=setting("tracks/{track}/bistatic"),
         dem_datum=dem_datum,

@@ -6,9 +6,9 @@ is that of the whole image, whatever the tiling.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import dask.array as da
 import numpy as np
@@ -52,6 +52,26 @@ class Matching:
     min_peak_ratio: float = 1.1
     enough: float = 0.01  # deviation that no larger chip has to lower
     max_return: float | None = 0.3  # forward and backward; None does not match back
+
+    @classmethod
+    def of_pair(cls, settings: Mapping[str, Any], days: float, pixel_m: float) -> Matching:
+        """How images ``days`` apart are matched; ``settings``: keys of ``offsets`` of a region.
+
+        All chip sizes are kept: they tell together, once all pairs are inverted.
+        """
+        search = search_radius(
+            settings["max_velocity_m_per_year"], days, pixel_m, settings["registration_pixels"]
+        )
+        return cls(
+            step=settings["step_pixels"],
+            chips=settings["chips"],
+            search=search,
+            prefilter=settings["prefilter"],
+            window=settings["window"],
+            min_correlation=settings["min_correlation"],
+            min_peak_ratio=settings["min_peak_ratio"],
+            enough=0.0,
+        )
 
     def halo(self, detected: bool) -> int:
         """Pixels around a tile that its places depend on."""

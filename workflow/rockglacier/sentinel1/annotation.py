@@ -29,6 +29,24 @@ ORBIT_PERIOD_S = 12 * 86400 / 175
 MAX_LAG_S = 1.5e-3  # of a line, by the width of three swaths
 
 
+@dataclass(frozen=True)
+class Band:
+    """Band of the image in range or azimuth, and the window that the processor gave it."""
+
+    width_hz: float  # of one look
+    hamming: float = 1.0  # its coefficient; 1 is no window
+    looks: int = 1  # whose powers were added
+
+    def correlation(self, lag_s: np.ndarray) -> np.ndarray:
+        """Correlation of speckle ``lag_s`` apart: transform of the squared window."""
+        a, b = self.hamming, 1.0 - self.hamming
+        x = self.width_hz * np.asarray(lag_s)
+        level = a * a + 0.5 * b * b
+        sides = np.sinc(x - 1.0) + np.sinc(x + 1.0), np.sinc(x - 2.0) + np.sinc(x + 2.0)
+        found: np.ndarray = np.sinc(x) + (a * b * sides[0] + 0.25 * b * b * sides[1]) / level
+        return found
+
+
 @dataclass(frozen=True, eq=False)
 class Burst:
     """One burst: where it lies in time, in the measurement, and in its swath's numbering."""
@@ -49,10 +67,10 @@ class Burst:
     @property
     def valid_samples(self) -> slice:
         """Samples that hold data on every valid line."""
-        lines = self.valid_lines
-        if lines.stop == lines.start:
+        held = self.first_valid >= 0  # a gap between them holds zeros, which count as missing
+        if not held.any():
             return slice(0, 0)
-        return slice(int(self.first_valid[lines].max()), int(self.last_valid[lines].min()) + 1)
+        return slice(int(self.first_valid[held].max()), int(self.last_valid[held].min()) + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +94,8 @@ class Swath:
     orbit: xr.Dataset  # position, velocity (axis, azimuth_time)
     doppler: xr.Dataset  # t0, data_dc_polynomial, geometry_dc_polynomial
     fm_rate: xr.Dataset  # t0, azimuth_fm_rate_polynomial
+    range_band: Band
+    azimuth_band: Band
     # Time at which ground is abeam less that of its line: offset (s) and slope over the two-way
     # time. The processor times lines of all swaths as if echoes returned from the middle of IW2.
     lag: tuple[float, float]
@@ -142,6 +162,20 @@ class Annotation:
         """The number at ``tag``."""
         return self.numbers(tag, within)[0]
 
+    def count(self, tag: str, within: ElementTree.Element | None = None) -> int:
+        """The whole number at ``tag``."""
+        return int(self.number(tag, within))
+
+    def bands(self, swath: ElementTree.Element) -> tuple[Band, Band]:
+        """Bands in range and azimuth of one entry of the processing."""
+        found = []
+        for part in ("rangeProcessing", "azimuthProcessing"):
+            hamming = self.text(f"{part}/windowType", swath).upper() == "HAMMING"
+            coefficient = self.number(f"{part}/windowCoefficient", swath) if hamming else 1.0
+            width = self.number(f"{part}/lookBandwidth", swath)
+            found.append(Band(width, coefficient, self.count(f"{part}/numberOfLooks", swath)))
+        return found[0], found[1]
+
     def _garbled(self, tag: str, text: str) -> SceneError:
         return SceneError(f"{self.path}: {tag} is {text[:40]!r}; download the product again.")
 
@@ -150,7 +184,7 @@ class Annotation:
         try:
             for parse in parsers:
                 yield parse(io.StringIO(self.content.decode()))
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
             raise SceneError(
                 f"{self.path}: state vectors, Doppler centroids or azimuth FM rates are not as the "
                 f"product specification has them ({error!r}); download the product again."
@@ -176,18 +210,18 @@ def read_annotation(content: bytes, path: str) -> Swath:
     if timing is None or not elements:
         raise SceneError(f"{path}: no burst; the annotation of an IW SLC is needed.")
     swath = text("adsHeader/swath")
-    orbit_number = int(text("adsHeader/absoluteOrbitNumber"))
+    orbit_number = document.count("adsHeader/absoluteOrbitNumber")
     mission = text("adsHeader/missionId")
     interval_s = number(image + "azimuthTimeInterval")
-    half_burst_s = 0.5 * interval_s * int(text("linesPerBurst", timing))
+    half_burst_s = 0.5 * interval_s * document.count("linesPerBurst", timing)
     bursts = tuple(
         Burst(
             index,
             _burst_id(element, mission, orbit_number, half_burst_s),
             document.time("azimuthTime", element),
             document.time("sensingTime", element),
-            np.array(text("firstValidSample", element).split(), np.int64),
-            np.array(text("lastValidSample", element).split(), np.int64),
+            np.array(document.numbers("firstValidSample", element), np.int64),
+            np.array(document.numbers("lastValidSample", element), np.int64),
         )
         for index, element in enumerate(elements)
     )
@@ -196,6 +230,14 @@ def read_annotation(content: bytes, path: str) -> Swath:
         sentinel1.open_dc_estimate_dataset,
         sentinel1.open_azimuth_fm_rate_dataset,
     )
+    processed = [
+        one
+        for one in document.root.iterfind(".//swathProcParams")
+        if one.findtext("swath", "").strip() == swath
+    ]
+    if not processed:
+        raise SceneError(f"{path}: no processing of {swath}; download the product again.")
+    bands = document.bands(processed[0])
     return Swath(
         path=path,
         mission=mission,
@@ -208,12 +250,14 @@ def read_annotation(content: bytes, path: str) -> Swath:
         azimuth_interval_s=interval_s,
         steering_rate_deg_s=number(information + "azimuthSteeringRate"),
         prf_hz=number("generalAnnotation/downlinkInformationList/downlinkInformation/prf"),
-        lines_per_burst=int(text("linesPerBurst", timing)),
-        samples_per_burst=int(text("samplesPerBurst", timing)),
+        lines_per_burst=document.count("linesPerBurst", timing),
+        samples_per_burst=document.count("samplesPerBurst", timing),
         bursts=bursts,
         orbit=orbit,
         doppler=doppler,
         fm_rate=fm_rate,
+        range_band=bands[0],
+        azimuth_band=bands[1],
         lag=_lag(document, bursts),
     )
 
@@ -248,8 +292,8 @@ def fit_lag(late: np.ndarray, two_way: np.ndarray, document: Annotation) -> tupl
     return float(offset), float(slope)
 
 
-def ground_of_bursts(content: bytes, path: str) -> tuple[tuple[float, float, float, float], ...]:
-    """West, south, east and north (degrees) of each burst, by the annotation's geolocation grid.
+def ground_of_bursts(content: bytes, path: str) -> tuple[np.ndarray, ...]:
+    """Longitude and latitude (point, 2; degrees) around each burst, by the geolocation grid.
 
     SceneError where the grid is absent.
     """
@@ -262,7 +306,7 @@ def ground_of_bursts(content: bytes, path: str) -> tuple[tuple[float, float, flo
     ).reshape(-1, 3)
     lines = float(root.findtext("swathTiming/linesPerBurst") or "nan")
     count = len(root.findall("swathTiming/burstList/burst"))
-    bounds = []
+    around = []
     for number in range(count):
         # Grid lines stand at the first line of each burst, and at the last of the product.
         near = np.abs(points[:, 0] / lines - (number + 0.5)) <= 0.5 + 1.0 / lines
@@ -271,10 +315,8 @@ def ground_of_bursts(content: bytes, path: str) -> tuple[tuple[float, float, flo
                 f"{path}: no geolocation grid around burst {number}; the annotation of an IW SLC "
                 "is needed: download the product again."
             )
-        west, south = points[near, 1:].min(axis=0)
-        east, north = points[near, 1:].max(axis=0)
-        bounds.append((float(west), float(south), float(east), float(north)))
-    return tuple(bounds)
+        around.append(points[near, 1:])
+    return tuple(around)
 
 
 def relative_orbit(mission: str, absolute: int) -> int:

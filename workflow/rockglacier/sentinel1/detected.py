@@ -25,7 +25,7 @@ from rockglacier.errors import ConfigurationError, SceneError
 from rockglacier.grid import Grid
 from rockglacier.sentinel1 import geocoding, radiometry
 from rockglacier.sentinel1.ground_range import Detected, place
-from rockglacier.sentinel1.interferogram import multilook
+from rockglacier.sentinel1.interferogram import LEAST_SHARE, multilook
 from rockglacier.sentinel1.orbit import Orbit, zero_doppler
 from rockglacier.sentinel1.safe import Source, open_pixels, open_safe
 from rockglacier.sentinel1.screening import ORBIT_SUFFIX
@@ -86,11 +86,13 @@ def open_passage(rows: Sequence[Sequence[str]]) -> Passage:
     return Passage(tuple(slices), orbit_of([one.image for one in slices], files))
 
 
-def independent_looks(date: Passage, grid: Grid, incidence_deg: float) -> float:
-    """Effective independent looks of one pixel of ``grid`` at the mean incidence."""
+def independent_looks(
+    date: Passage, grid: Grid, looks: tuple[int, int], incidence_deg: float
+) -> float:
+    """Independent looks of ``looks`` fine pixels of one of ``grid``, mean over the swaths."""
     image = date.slices[0].image
-    bandwidths = image.range_bandwidth_hz, image.azimuth_bandwidth_hz
-    return radiometry.independent_looks(grid, incidence_deg, *bandwidths)
+    place = grid.subdivided(*looks), looks, incidence_deg, image.heading_deg
+    return float(np.mean([radiometry.independent_looks(*place, *bands) for bands in image.bands]))
 
 
 def check_looks(date: Passage, grid: Grid, looks: tuple[int, int]) -> None:
@@ -140,7 +142,8 @@ def gamma_nought(
             beta = np.full(part.shape, np.nan, np.float32)
             for one, source, lock in sources:
                 _sample(one, source, lock, *place(one.image, date.orbit, *abeam), beta)
-            out[tile], _ = multilook(beta * flattening[rows, columns], looks)
+            mean, share = multilook(beta * flattening[rows, columns], looks)
+            out[tile] = np.where(share < LEAST_SHARE, np.nan, mean)
 
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(fill, _tiles(grid, looks)))

@@ -20,13 +20,13 @@ import xarray as xr
 
 from rockglacier import io
 from rockglacier.conventions import MAP, Y, describe
-from rockglacier.errors import SceneError
+from rockglacier.errors import ConfigurationError, SceneError
 from rockglacier.grid import Grid
 from rockglacier.sentinel1 import geocoding, radiometry
 from rockglacier.sentinel1.annotation import SPEED_OF_LIGHT, Burst, Swath
 from rockglacier.sentinel1.geocoding import Bistatic
+from rockglacier.sentinel1.interferogram import LEAST_SHARE, interfere, multilook
 from rockglacier.sentinel1.interferogram import goldstein as filtered
-from rockglacier.sentinel1.interferogram import interfere, multilook
 from rockglacier.sentinel1.orbit import Orbit, zero_doppler
 from rockglacier.sentinel1.safe import Safe, Source, open_pixels, open_safe
 from rockglacier.sentinel1.scenes import orbit_of
@@ -35,6 +35,7 @@ from rockglacier.sentinel1.tops import Carrier
 from rockglacier.sentinel1.unwrapping import unwrap
 
 NO_BURST = -1
+FEWEST_LOOKS = 4.0  # ASSUME: of fewer, unrelated images have a coherence of 0.44 and more
 BLOCK_PIXELS = 2_000_000  # of the fine grid that one thread holds at a time
 
 
@@ -185,12 +186,9 @@ def geocode(
     out[:] = np.nan
     for index, one in enumerate(date.bursts):
         here = layout == index
-        rows, columns = (np.flatnonzero(here.any(axis=axis)) for axis in (1, 0))
-        if not rows.size:
+        if (box := _box(here)) is None:
             continue
-        top, bottom, left, right = (
-            int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1,
-        )  # fmt: skip
+        top, bottom, left, right = box
         known = height[top:bottom, left:right]
         lowest, highest = float(np.nanmin(known)), float(np.nanmax(known))
         if not np.isfinite(lowest):
@@ -228,6 +226,65 @@ def geocode(
             list(pool.map(fill, _blocks(top, bottom, right - left)))
 
 
+def _box(here: np.ndarray) -> tuple[int, int, int, int] | None:
+    """First and last row and column (the last excluded) where ``here``; None where nowhere."""
+    rows, columns = (np.flatnonzero(here.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return None
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+
+
+@contextmanager
+def baseband(
+    slc: xr.DataArray,
+    date: Acquisition,
+    grid: Grid,
+    height: np.ndarray,
+    layout: np.ndarray,
+    *,
+    bistatic: Bistatic = "mid-swath",
+    threads: int = 1,
+    scratch: str | Path | None = None,
+) -> Iterator[xr.DataArray]:
+    """The flattened image ``slc`` of :func:`geocode` (y, x) without its phases, as offsets need it.
+
+    What is left is the deramped burst as it was interpolated: its spectrum is narrow, so that it
+    can be oversampled before it is detected. It lies in a file of ``scratch`` as long as the
+    context. The other arguments are those that made ``slc``.
+    """
+    with tempfile.TemporaryFile(dir=scratch) as file:
+        out = np.memmap(file, np.complex64, "w+", shape=grid.shape)
+        out[:] = np.nan
+        for index, one in enumerate(date.bursts):
+            here = layout == index
+            if (box := _box(here)) is None:
+                continue
+            top, bottom, left, right = box
+            carrier = Carrier.of(one.swath, one.burst)
+
+            def fill(
+                block: slice,
+                one: BurstSource = one,
+                left: int = left,
+                right: int = right,
+                here: np.ndarray = here,
+                carrier: Carrier = carrier,
+            ) -> None:
+                part = grid.part(block.start, block.stop, left, right)
+                known = np.where(here[block, left:right], height[block, left:right], np.nan)
+                ground = geocoding.earth_fixed(part, known)
+                at = geocoding.place_in_burst(
+                    one.swath, one.burst, date.orbit, ground, bistatic=bistatic
+                )
+                phase = geocoding.phasor(at, carrier, one.swath.wavelength_m)
+                values = slc[block, left:right].values * phase.conj()
+                np.copyto(out[block, left:right], values, where=at.inside)
+
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(fill, _blocks(top, bottom, right - left)))
+        yield describe(_on_file(out, grid), "baseband", "deramped image on the map", "1")
+
+
 @contextmanager
 def geocoded(
     date: Acquisition,
@@ -246,17 +303,31 @@ def geocoded(
         yield as_dataset(image, grid, date)
 
 
-def independent_looks(date: Acquisition, grid: Grid, incidence_deg: float) -> float:
-    """Effective independent looks of one pixel of ``grid`` at the mean incidence."""
-    from rockglacier.sentinel1.interpolation import AZIMUTH_BANDWIDTH, RANGE_BANDWIDTH
+def independent_looks(
+    date: Acquisition, grid: Grid, looks: tuple[int, int], incidence_deg: float
+) -> float:
+    """Independent looks of ``looks`` fine pixels of one of ``grid``, mean over the bursts.
 
-    swath = date.bursts[0].swath
-    return radiometry.independent_looks(
-        grid,
-        incidence_deg,
-        swath.range_sampling_hz * RANGE_BANDWIDTH,
-        swath.azimuth_frequency_hz * AZIMUTH_BANDWIDTH,
-    )
+    ConfigurationError where they are too few: their coherence would be that of noise.
+    """
+    fine = grid.subdivided(*looks)
+    found = float(
+        np.mean(
+            [
+                radiometry.independent_looks(
+                    fine, looks, incidence_deg, date.heading_deg,
+                    one.swath.range_band, one.swath.azimuth_band,
+                )
+                for one in date.bursts
+            ]
+        )
+    )  # fmt: skip
+    if found < FEWEST_LOOKS:
+        raise ConfigurationError(
+            f"looks is {list(looks)}: {found:.1f} independent looks, of which coherence cannot be "
+            f"told; {FEWEST_LOOKS:.0f} or more are needed: raise looks, or grid.spacing_m."
+        )
+    return found
 
 
 def gamma_nought(
@@ -291,7 +362,8 @@ def gamma_nought(
     for band, fine in _bands(slc, looks):
         factor = layout["flattening"].isel(fine).values
         power = np.abs(slc.isel(fine).values) ** 2
-        mean, _ = multilook(power * factor, looks)
+        mean, share = multilook(power * factor, looks)
+        mean[share < LEAST_SHARE] = np.nan
         flat, _ = multilook(factor, looks)
         out[band] = mean - noise[band] * flat
     array = xr.DataArray(np.where(seen, out, np.nan), dims=MAP, coords=grid.coords)
@@ -300,14 +372,19 @@ def gamma_nought(
 
 def as_dataset(image: np.ndarray, fine: Grid, date: Acquisition) -> xr.Dataset:
     """``slc/<date>.zarr``: the image on its grid, read in bands where it lies in a file."""
+    slc = _on_file(image, fine)
+    slc = describe(slc, "slc", "flattened single-look image, beta nought amplitude", "1")
+    slc.attrs |= {"wavelength_m": date.wavelength_m, "orbit": date.orbit.kind}
+    return slc.to_dataset()
+
+
+def _on_file(image: np.ndarray, fine: Grid) -> xr.DataArray:
+    """``image`` on its grid, lazily, in bands of rows."""
     import dask.array as da
 
     rows = io.stack_rows(1, fine.height)
     blocks = da.from_array(image, chunks=(rows, fine.width))
-    slc = xr.DataArray(blocks, dims=MAP, coords=fine.coords)
-    slc = describe(slc, "slc", "flattened single-look image, beta nought amplitude", "1")
-    slc.attrs |= {"wavelength_m": date.wavelength_m, "orbit": date.orbit.kind}
-    return slc.to_dataset()
+    return xr.DataArray(blocks, dims=MAP, coords=fine.coords)
 
 
 def unwrapped_pair(

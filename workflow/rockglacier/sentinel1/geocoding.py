@@ -168,8 +168,8 @@ def geocode(
 ) -> np.ndarray:
     """``pixels`` (line, sample; complex64) of a burst on the map, flattened (complex64).
 
-    ``corner``: line and sample of the first pixel within the burst. Zero pixels, which the burst
-    holds outside its valid samples, count as zero, not as missing: ``place`` keeps to the valid.
+    ``corner``: line and sample of the first pixel within the burst. NaN where all pixels that the
+    kernel meets are zero: the burst holds nothing there.
     """
     return resample(deramp(pixels, corner, carrier), corner, place, carrier, wavelength_m)
 
@@ -198,11 +198,24 @@ def resample(
     inside = place.inside
     at = place.line[inside], place.sample[inside]
     values = interpolate(flat, at[0] - corner[0], at[1] - corner[1])
+    values[values == 0] = np.nan  # no echo is: pixels that are missing in the burst
+    out[inside] = values * phasor(place, carrier, wavelength_m)[inside]
+    return out
+
+
+def phasor(place: Place, carrier: Carrier, wavelength_m: float) -> np.ndarray:
+    """Carrier times the conjugate of the geometric phase (y, x; complex64), NaN outside.
+
+    Without it a flattened image is the deramped burst again, as it was interpolated.
+    """
+    out = np.full(place.line.shape, np.nan, np.complex64)
+    inside = place.inside
     # Two-way path in wavelengths, of which only the fraction counts: phases of 10^8 rad are not
     # told apart in single precision.
     turns = 2.0 * place.slant_range_m[inside] / wavelength_m
-    phase = carrier.phase(*at) + 2.0 * np.pi * (turns - np.floor(turns))
-    out[inside] = values * np.exp(1j * phase).astype(np.complex64)
+    phase = carrier.phase(place.line[inside], place.sample[inside])
+    phase = phase + 2.0 * np.pi * (turns - np.floor(turns))
+    out[inside] = np.exp(1j * phase).astype(np.complex64)
     return out
 
 

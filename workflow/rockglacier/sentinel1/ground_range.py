@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 from rockglacier.errors import SceneError
-from rockglacier.sentinel1.annotation import SPEED_OF_LIGHT, Annotation, fit_lag
+from rockglacier.sentinel1.annotation import SPEED_OF_LIGHT, Annotation, Band, fit_lag
 from rockglacier.sentinel1.orbit import Orbit
 
 
@@ -54,8 +54,7 @@ class Detected:
     # (s) and slope, as of annotation.Swath.
     lag: tuple[float, float]
     denoised: bool  # by the processor: thermal noise is taken away already
-    range_bandwidth_hz: float  # of all looks together, mean over the swaths
-    azimuth_bandwidth_hz: float
+    bands: tuple[tuple[Band, Band], ...]  # in range and azimuth, of each swath
     ground: np.ndarray  # (point, 2): longitude and latitude (degrees) of the geolocation grid
     orbit: xr.Dataset  # position, velocity (axis, azimuth_time)
 
@@ -86,10 +85,6 @@ def read_detected(content: bytes, path: str) -> Detected:
     swaths = document.root.findall(processing + "swathProcParamsList/swathProcParams")
     if not swaths:
         raise SceneError(f"{path}: no swathProcParams; download the product again.")
-    bandwidths = {
-        part: float(np.mean([document.number(f"{part}/processingBandwidth", s) for s in swaths]))
-        for part in ("rangeProcessing", "azimuthProcessing")
-    }
     return Detected(
         path=path,
         mission=document.text("adsHeader/missionId"),
@@ -105,8 +100,7 @@ def read_detected(content: bytes, path: str) -> Detected:
         conversion=_conversion(document),
         lag=fit_lag(points[:, 1] - points[:, 0] * interval, points[:, 2], document),
         denoised=document.text(processing + "thermalNoiseCorrectionPerformed") == "true",
-        range_bandwidth_hz=bandwidths["rangeProcessing"],
-        azimuth_bandwidth_hz=bandwidths["azimuthProcessing"],
+        bands=tuple(document.bands(swath) for swath in swaths),
         ground=points[:, 3:],
         orbit=orbit,
     )

@@ -35,11 +35,18 @@ def ellipsoidal(
     Raises
     ------
     ConfigurationError
-        The datum is not named, or neither ``geoid`` nor PROJ has its undulation.
+        The datum is not named or is not the one that the DEM's CRS states, or neither ``geoid`` nor
+        PROJ has its undulation.
     SceneError
         The DEM or the geoid cannot be read or does not reach the grid.
     """
     heights = elevation(dem_file(path), grid)
+    stated = _stated_datum(dem_file(path))
+    if stated and datum and stated != datum:
+        raise ConfigurationError(
+            f"{path}: dem_datum is {datum!r}, but the file's CRS states heights above "
+            f"{stated}; set dem_datum to {stated}, or correct the file (gdal_edit.py -a_srs)."
+        )
     if datum != "ellipsoid":
         if datum not in GEOIDS:
             raise ConfigurationError(
@@ -50,6 +57,21 @@ def ellipsoidal(
         rise = elevation(geoid, grid).values if geoid else undulation(grid, datum)
         heights = heights + rise
     return describe(heights, "height", "height above the WGS84 ellipsoid", "m")
+
+
+def _stated_datum(path: Path) -> str | None:
+    """The datum that the CRS of the raster at ``path`` states for heights, of those known here."""
+    import rasterio
+    from pyproj import CRS
+
+    with rasterio.open(path) as source:
+        crs = CRS.from_wkt(source.crs.to_wkt())
+    if len(crs.axis_info) == 3 and not crs.is_compound:
+        return "ellipsoid"
+    vertical = [part for part in crs.sub_crs_list if part.is_vertical]
+    names = {"EGM96": "egm96", "EGM2008": "egm2008", "EGM08": "egm2008"}
+    found = [name for word, name in names.items() for v in vertical if word in v.name.upper()]
+    return found[0] if found else None
 
 
 def undulation(grid: Grid, datum: str) -> np.ndarray:

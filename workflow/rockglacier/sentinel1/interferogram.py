@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+LEAST_SHARE = 0.5  # ASSUME: of a block's pixels that must be known, lest few looks feign coherence
+
 
 def multilook(values: np.ndarray, looks: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Mean over blocks of ``looks`` (rows, columns) pixels of what is finite, and its share (0..1).
@@ -28,14 +30,16 @@ def interfere(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Interferogram ``reference * conj(secondary)`` of ``looks`` (complex64), and coherence.
 
-    Both images are (y, x), complex, flattened and on one grid. Where one is missing neither counts.
+    Both images are (y, x), complex, flattened and on one grid. Where one is missing neither counts;
+    NaN where less than LEAST_SHARE of a block is left.
     The coherence of few looks is biased upward: of unrelated images with L independent looks its
     mean is about sqrt(pi / (4 L)) (Touzi et al. 1999, doi:10.1109/36.739146).
     """
     product = reference * secondary.conj()
     known = np.isfinite(product)
     power = (np.where(known, np.abs(image) ** 2, np.nan) for image in (reference, secondary))
-    mean, _ = multilook(product, looks)
+    mean, share = multilook(product, looks)
+    mean[share < LEAST_SHARE] = np.nan
     first, second = (multilook(p, looks)[0] for p in power)
     with np.errstate(invalid="ignore", divide="ignore"):
         coherence = np.abs(mean) / np.sqrt(first * second)

@@ -25,7 +25,7 @@ NOISE = 1e-4  # power per sample that keeps the equations well-conditioned
 
 @lru_cache(maxsize=16)
 def kernels(taps: int, bandwidth: float) -> np.ndarray:
-    """Weights (STEPS + 1, taps) for fractions 0 to 1 beyond the middle tap, sum-normalised.
+    """Weights (STEPS + 1, taps) for fractions 0 to 1 beyond the middle tap; their sum is nearly 1.
 
     Tap ``i`` weighs the sample ``i - taps // 2 + 1`` beyond the one below the wanted place.
     """

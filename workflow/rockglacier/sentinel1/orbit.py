@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,11 @@ logger = logging.getLogger(__name__)
 MISSIONS = {f"Sentinel-1{letter}": f"S1{letter}" for letter in "ABCD"}
 KINDS = ("AUX_POEORB", "AUX_RESORB")  # from best to worst
 ANNOTATION = "annotation"
+# S1A_OPER_AUX_POEORB_OPOD_20200624T120754_V20200603T225942_20200605T005942.EOF
+NAME = re.compile(
+    r"(?P<mission>S1[A-D])_OPER_AUX_\w+?_OPOD_\d{8}T\d{6}_V(?P<begins>\d{8}T\d{6})_"
+    r"(?P<ends>\d{8}T\d{6})"
+)
 MARGIN_S = 60.0  # state vectors needed before and after a scene
 # Vectors are 10 s apart: within them a polynomial of this degree follows position and velocity to
 # well below a millimetre.
@@ -90,14 +96,10 @@ def read_orbit_file(path: str | Path) -> tuple[str, str, xr.Dataset]:
     frame = root.findtext(".//Variable_Header/Ref_Frame")
     if frame != "EARTH_FIXED":
         raise flaw(f"frame {frame!r}")
-    vectors = [
-        (
-            np.datetime64((v.findtext("UTC") or "").removeprefix("UTC="), "ns"),
-            [float(v.findtext(axis) or "nan") for axis in ("X", "Y", "Z")],
-            [float(v.findtext(axis) or "nan") for axis in ("VX", "VY", "VZ")],
-        )
-        for v in root.iterfind(".//List_of_OSVs/OSV")
-    ]
+    try:
+        vectors = _vectors(root)
+    except ValueError as error:
+        raise flaw(f"state vectors that are no times or numbers ({error})") from error
     if len(vectors) < DEGREE:
         raise flaw(f"{len(vectors)} state vectors")
     time, position, velocity = (np.array(part) for part in zip(*vectors, strict=True))
@@ -111,6 +113,18 @@ def read_orbit_file(path: str | Path) -> tuple[str, str, xr.Dataset]:
     return mission, kind, dataset.sortby("azimuth_time")
 
 
+def _vectors(root: ElementTree.Element) -> list[tuple[np.datetime64, list[float], list[float]]]:
+    """Time, position and velocity of each state vector."""
+    return [
+        (
+            np.datetime64((v.findtext("UTC") or "").removeprefix("UTC="), "ns"),
+            [float(v.findtext(axis) or "nan") for axis in ("X", "Y", "Z")],
+            [float(v.findtext(axis) or "nan") for axis in ("VX", "VY", "VZ")],
+        )
+        for v in root.iterfind(".//List_of_OSVs/OSV")
+    ]
+
+
 def choose_orbit(
     files: Iterable[str | Path],
     mission: str,
@@ -121,12 +135,19 @@ def choose_orbit(
     """The best orbit that covers ``start`` to ``stop`` and a minute around, for ``mission``.
 
     Precise before restituted; without either the state vectors of the product's ``annotation``,
-    with a warning: they may be off by metres.
+    with a warning: they may be off by metres. Files whose names state another mission or time are
+    not read; those that cannot be read are left out with a warning.
     """
     fit: list[tuple[str, Path, xr.Dataset]] = []
     # Of one kind the last made: names state the time of making before that of validity.
     for path in sorted(map(Path, files), key=lambda file: file.name, reverse=True):
-        of, kind, vectors = read_orbit_file(path)
+        if not _named_for(path.name, mission, start, stop):
+            continue
+        try:
+            of, kind, vectors = read_orbit_file(path)
+        except SceneError as error:
+            logger.warning("left out: %s", error)
+            continue
         if of == mission and _covers(vectors, start, stop):
             fit.append((kind, path, vectors))
     if fit:
@@ -245,6 +266,21 @@ def _abeam(
                     found, away = at * half_span_s, np.sqrt(far)
                     break
         seconds[p], distance[p] = found, away
+
+
+def _named_for(name: str, mission: str, start: np.datetime64, stop: np.datetime64) -> bool:
+    """Whether the file's ``name`` leaves it open that the file serves."""
+    stated = NAME.match(name)
+    if stated is None:
+        return True
+    begins, ends = (_time(stated[k]) for k in ("begins", "ends"))
+    return stated["mission"] == mission and bool(begins <= start and ends >= stop)
+
+
+def _time(text: str) -> np.datetime64:
+    """The time (UTC) written as YYYYMMDDThhmmss."""
+    day, clock = f"{text[:4]}-{text[4:6]}-{text[6:8]}", f"{text[9:11]}:{text[11:13]}:{text[13:15]}"
+    return np.datetime64(f"{day}T{clock}", "ns")
 
 
 def _covers(vectors: xr.Dataset, start: np.datetime64, stop: np.datetime64) -> bool:

@@ -18,59 +18,110 @@ import xarray as xr
 from rockglacier.conventions import MAP, describe
 from rockglacier.grid import Grid
 from rockglacier.sentinel1 import geocoding
-from rockglacier.sentinel1.annotation import SPEED_OF_LIGHT
+from rockglacier.sentinel1.annotation import SPEED_OF_LIGHT, Band
 from rockglacier.sentinel1.orbit import Orbit, zero_doppler
+from rockglacier.terrain import bridge
 
-# Cells of the sum: fine enough for slopes, coarse enough that facets of 5 m by 10 m fill them.
+# Cells of the sum: fine enough for slopes, coarse enough that facets of 5 m by 10 m fill them; of
+# larger facets, so many of their sides.
 CELL_RANGE_M, CELL_AZIMUTH_M = 12.0, 30.0
+CELL_FACETS = 2.0
+SURROUNDINGS_M = 400.0
+MOST_DOUBT = 0.1  # ASSUME: share of a cell's area that may be of ground whose height is unknown
 
 
 def independent_looks(
-    grid: Grid, incidence_deg: float, range_bandwidth_hz: float, azimuth_bandwidth_hz: float
+    fine: Grid,
+    looks: tuple[int, int],
+    incidence_deg: float,
+    heading_deg: float,
+    range_band: Band,
+    azimuth_band: Band,
 ) -> float:
-    """Effective independent looks of one pixel of ``grid``, whatever was averaged before.
+    """Independent looks of a block of ``looks`` pixels of the ``fine`` grid, on level ground.
 
-    Its area over that of a resolution cell of these bandwidths on level ground at the incidence.
+    N^2 over the sum of squared correlations of all N^2 couples: neighbours that say nearly the same
+    count less, and what lies between the samples does not count.
     """
-    across = 0.5 * SPEED_OF_LIGHT / range_bandwidth_hz / np.sin(np.radians(incidence_deg))
-    along = geocoding.GROUND_SPEED_M_S / azimuth_bandwidth_hz
-    return float(np.prod(grid.spacing_m) / (across * along))
+    rows, columns = (np.arange(1 - n, n) for n in looks)
+    down, right = np.meshgrid(rows * fine.spacing_m[0], columns * fine.spacing_m[1], indexing="ij")
+    heading = np.radians(heading_deg)
+    along = right * np.sin(heading) - down * np.cos(heading)
+    across = right * np.cos(heading) + down * np.sin(heading)
+    two_way = 2.0 * across * np.sin(np.radians(incidence_deg)) / SPEED_OF_LIGHT
+    alike = range_band.correlation(two_way) * azimuth_band.correlation(
+        along / geocoding.GROUND_SPEED_M_S
+    )
+    couples = np.outer(looks[0] - np.abs(rows), looks[1] - np.abs(columns))
+    of_samples = (looks[0] * looks[1]) ** 2 / (couples * alike**2).sum()
+    return float(of_samples * range_band.looks * azimuth_band.looks)
 
 
-def flattening(orbit: Orbit, grid: Grid, height: np.ndarray) -> xr.DataArray:
+def surroundings(grid: Grid) -> Grid:
+    """The ground that :func:`flattening` of ``grid`` should know."""
+    rows, columns = (int(np.ceil(SURROUNDINGS_M / side)) for side in grid.spacing_m)
+    return grid.part(-rows, grid.height + rows, -columns, grid.width + columns)
+
+
+def flattening(
+    orbit: Orbit, grid: Grid, height: np.ndarray, *, ground: Grid | None = None
+) -> xr.DataArray:
     """Factor (y, x; float32) that makes gamma nought of beta nought: A_beta / A_gamma.
 
-    ``height`` (y, x; m above the ellipsoid) on ``grid``, whose pixels are the facets; NaN where it
-    is unknown or the ground faces away. Along the edges of the grid, ground beyond it is missed.
+    ``height`` (y, x; m above the ellipsoid) lies on ``ground``, which may reach beyond ``grid`` and
+    whose pixels are the facets. NaN where it is unknown, where the ground faces away, and where a
+    cell holds ground of unknown height, as at the edge of what is given.
     """
-    factor = xr.DataArray(_flattening(orbit, grid, height), dims=MAP, coords=grid.coords)
+    ground = ground or grid
+    values = _flattening(orbit, ground, height)[ground.window(grid)]
+    factor = xr.DataArray(values, dims=MAP, coords=grid.coords)
     return describe(factor, "flattening", "gamma nought over beta nought", "1")
 
 
 def _flattening(orbit: Orbit, grid: Grid, height: np.ndarray) -> np.ndarray:
+    measured = np.isfinite(height)
+    if not measured.any():
+        return np.full(grid.shape, np.nan, np.float32)
+    # Facets across voids and just beyond the edges count as what is not known of a cell.
+    rim = [int(np.ceil(2.0 * CELL_AZIMUTH_M / side)) + 1 for side in grid.spacing_m]
+    wide = grid.part(-rim[0], grid.height + rim[0], -rim[1], grid.width + rim[1])
+    inner = tuple(slice(n, -n) for n in rim)
+    own = np.pad(measured, [(n, n) for n in rim])
+    bridged = bridge(np.where(own, np.pad(height, [(n, n) for n in rim], mode="edge"), np.nan))
+    factor = _of_cells(orbit, wide, bridged, own)[inner]
+    return np.where(measured, factor, np.nan).astype(np.float32)
+
+
+def _of_cells(orbit: Orbit, grid: Grid, height: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """The factor by ``height`` without voids, NaN where too much of a cell is not ``own``."""
     ground = geocoding.earth_fixed(grid, height)
     seconds, slant_range = zero_doppler(orbit, ground)
     place = orbit.position(seconds)
     sight = (place - ground) / slant_range[..., None]
     known = np.isfinite(seconds)
     if not known.any():
-        return np.full(grid.shape, np.nan, np.float32)
+        return np.full(grid.shape, np.nan)
     facing = _facing(ground, sight)
     # Speed of the footprint: that of the satellite, brought down to the ground.
     speed = np.linalg.norm(orbit.velocity(seconds), axis=-1)
     speed *= (ground * place).sum(axis=-1) / (place * place).sum(axis=-1)
     pace = float(np.nanmedian(speed))
     first, near = float(np.nanmin(seconds)), float(np.nanmin(slant_range))
-    row = (seconds - first) * pace / CELL_AZIMUTH_M
-    column = (slant_range - near) / CELL_RANGE_M
+    side = CELL_FACETS * max(grid.spacing_m)
+    cell_range, cell_azimuth = max(CELL_RANGE_M, 0.6 * side), max(CELL_AZIMUTH_M, side)
+    row = (seconds - first) * pace / cell_azimuth
+    column = (slant_range - near) / cell_range
     shape = int(np.nanmax(row)) + 3, int(np.nanmax(column)) + 3
-    total = np.zeros(shape)
-    _gather(row, column, np.maximum(0.0, facing), total)
-    lit = np.empty(grid.shape, np.float32)
-    _spread(row, column, total, lit)
+    area = np.maximum(0.0, facing)
+    lit, doubt = np.empty(grid.shape, np.float32), np.empty(grid.shape, np.float32)
+    for part, at in ((area, lit), (np.where(own, 0.0, area), doubt)):
+        total = np.zeros(shape)
+        _gather(row, column, part, total)
+        _spread(row, column, total, at)
     with np.errstate(invalid="ignore", divide="ignore"):
-        factor = CELL_RANGE_M * CELL_AZIMUTH_M * (speed / pace) / lit
-    return np.where(known & (facing > 0.0), factor, np.nan).astype(np.float32)
+        factor = cell_range * cell_azimuth * (speed / pace) / lit
+        told = known & (facing > 0.0) & (doubt <= MOST_DOUBT * lit)
+    return np.where(told, factor, np.nan)
 
 
 def _facing(ground: np.ndarray, sight: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import io
 import re
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +35,13 @@ NAME = re.compile(
 )
 
 
+# What zipfile raises of a member that is broken, encrypted or packed in a way it does not know.
+_UNREADABLE = (
+    *(OSError, KeyError, zipfile.BadZipFile, zlib.error, EOFError, ValueError),
+    *(RuntimeError, NotImplementedError),
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Safe:
     """One product: what its manifest says and which files it holds.
@@ -53,7 +61,7 @@ class Safe:
                 return (self.path / name).read_bytes()
             with zipfile.ZipFile(self.path) as archive:
                 return archive.read(self.prefix + name)
-        except (OSError, KeyError, zipfile.BadZipFile, EOFError, ValueError) as error:
+        except _UNREADABLE as error:
             raise SceneError(
                 f"{self.path}: {name} cannot be read ({error}); a whole product is needed: "
                 "download it again."
@@ -65,14 +73,25 @@ class Safe:
         from xarray_sentinel import esa_safe
 
         content = self.read(MANIFEST).decode(errors="replace")
+        # A product across the node has two orbits: that of its start counts.
+        for tag in ("relativeOrbitNumber", "orbitNumber"):
+            start = re.search(rf'{tag} type="start">(\d+)<', content)
+            if start:
+                content = re.sub(rf'({tag} type="stop">)\d+<', rf"\g<1>{start[1]}<", content)
         try:
             stated, _ = esa_safe.parse_manifest_sentinel1.__wrapped__(io.StringIO(content))
         except Exception as error:  # whatever the parser meets
             raise SceneError(
-                f"{self.path}: {MANIFEST} states no Sentinel-1 product ({error}); download "
-                "it again."
+                f"{self.path}: {MANIFEST} is not read as that of a Sentinel-1 product ({error}); "
+                "mission, orbits and type are needed: download it again."
             ) from error
         return dict(stated)
+
+    @cached_property
+    def processed(self) -> str:
+        """When the product was last processed (ISO time), as its manifest states; else empty."""
+        content = self.read(MANIFEST).decode(errors="replace")
+        return max(re.findall(r'processing [^>]*stop="([^"]+)"', content), default="")
 
     @property
     def mission(self) -> str:
@@ -223,8 +242,10 @@ def open_safe(path: str | Path) -> Safe:
             f"{place}: {len(tops)} {MANIFEST} in the zip; the zip of one SAFE product is needed."
         )
     names = frozenset(m.removeprefix(tops[0]) for m in members if m.startswith(tops[0]))
-    # The braces let GDAL take any file name for the archive.
-    return Safe(place, f"/vsizip/{{{place.absolute()}}}/{tops[0]}", tops[0], names)
+    # Braces let GDAL take any file name for the archive, but for one that holds a brace.
+    name = str(place.absolute())
+    inside = name if set("{}") & set(name) else f"{{{name}}}"
+    return Safe(place, f"/vsizip/{inside}/{tops[0]}", tops[0], names)
 
 
 def cross_polarised(rows: Sequence[Sequence[str]]) -> list[list[str]]:

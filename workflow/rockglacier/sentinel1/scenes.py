@@ -6,6 +6,7 @@ Scenes are looked at before any pair is formed, so that a bad one costs its own 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,12 @@ class _Part(Part):
     """One swath of one product."""
 
     swath: Swath
-    ground: tuple[Bounds, ...]  # of each burst, degrees
+    ground: tuple[np.ndarray, ...]  # of each burst (point, 2): longitude and latitude, degrees
+
+    def names(self) -> list[str]:
+        """Names of the bursts."""
+        bursts = self.swath.bursts
+        return [burst_name(self.relative_orbit, b.burst_id, self.swath.swath) for b in bursts]
 
 
 def check_scenes(
@@ -45,6 +51,7 @@ def check_scenes(
     *,
     orbit_files: Sequence[str | Path] = (),
     polarisation: str = "VV",
+    cross: bool = False,
     area: Sequence[float] | None = None,
     period: Sequence[object] | None = None,
     dem_bounds: Bounds | None = None,
@@ -54,27 +61,32 @@ def check_scenes(
 
     Both tables have COLUMNS, one row a date and burst, ascending. The first holds, for every date,
     the same bursts: those that touch ``area`` (west, south, east, north; degrees) and that at least
-    half of the dates hold. A date that lacks one of them is rejected, and so is one whose pixels
+    half of the dates hold; where most dates lack one of these, the set of bursts that keeps most
+    bursts in all. A date that lacks one of them is rejected, and so is one whose pixels
     are missing, cut off or zero, whose orbit is unknown, which is of another relative orbit than
     most, or whose bursts (within ``area``) the DEM with ``dem_bounds`` (degrees) does not cover.
+    With ``cross``, a product whose other polarisation cannot be read counts as without. Of two
+    products with one burst the one processed last serves, unless its pixels are flawed.
     Perpendicular baselines (m) refer to the first date, at the middle of the bursts.
 
     Raises
     ------
     NetworkError
-        Fewer than two dates are left; the message lists why.
+        Fewer than two dates are left, or no product touches ``area``; the message says why.
     """
     paths = list(paths)
     parts, rejected = screening.open_parts(paths, "SLC", polarisation, _read, threads=threads)
-    parts = screening.of_one_orbit(parts, rejected)
-    table = _table(screening.by_date(parts, period), rejected)
-    inside = np.ones(len(table), bool)
-    if area is not None:
-        west, south, east, north = area
-        inside &= (table.east > west) & (table.west < east)
-        inside &= (table.north > south) & (table.south < north)
+    parts = screening.of_one_orbit(parts, area, period, rejected)
+    screening.require_touching(parts, area)
+    table = _table(screening.by_date(parts, period), cross, rejected)
+    near = {
+        name
+        for part in parts
+        for name, ground in zip(part.names(), part.ground, strict=True)
+        if screening.touches(ground, area)
+    }
     share = table.groupby("burst").date.nunique() / max(1, table.date.nunique())
-    common = set(share[share >= COMMON_SHARE].index) & set(table.burst[inside])
+    common = _common(table[table.burst.isin(near)], share)
     aside = table[~table.burst.isin(common)]
     table = table[table.burst.isin(common)]
     for date, day in table.groupby("date"):
@@ -102,7 +114,7 @@ def check_scenes(
     for burst, rows in aside.groupby("burst"):
         logger.info(
             "burst %s is not used: %s", burst,
-            "outside the area" if share[burst] >= COMMON_SHARE
+            "outside the area" if burst not in near
             else f"only {rows.date.nunique()} dates hold it",
         )  # fmt: skip
     if table.date.nunique() < 2:
@@ -117,34 +129,73 @@ def check_scenes(
 def _read(safe: Safe, stem: str) -> _Part:
     swath = safe.annotation(stem)
     name = f"annotation/{stem}.xml"
+    ground = ground_of_bursts(safe.read(name), f"{safe.path}/{name}")
     return _Part(
         safe, stem, swath.bursts[0].start, int(str(safe.manifest["orbit_number"])),
-        safe.relative_orbit, swath, ground_of_bursts(safe.read(name), f"{safe.path}/{name}"),
+        safe.relative_orbit, np.concatenate(ground), swath, ground,
     )  # fmt: skip
 
 
-def _table(dates: dict[pd.Timestamp, list[_Part]], rejected: list[Rejected]) -> pd.DataFrame:
+def _common(near: pd.DataFrame, share: pd.Series) -> set[str]:
+    """The bursts that every date is to hold, of those ``near`` (date, burst; of the area).
+
+    Those that COMMON_SHARE of the dates hold; but where most dates lack one of them, what some
+    dates hold or share, so that as many bursts of as many dates as possible are kept.
+    """
+    held = [frozenset(day.burst) for _, day in near.groupby("date")]
+    usual = frozenset(share[share >= COMMON_SHARE].index) & frozenset(near.burst)
+
+    def kept(wanted: frozenset[str]) -> int:
+        return sum(wanted <= of_date for of_date in held)
+
+    if usual and kept(usual) >= max(2, 0.5 * len(held)):
+        return set(usual)
+    every = set(held)
+    tried = every | {a & b for a in every for b in every} | {usual}
+    tried = {wanted for wanted in tried if wanted}
+    best = max(
+        tried, default=usual,
+        key=lambda wanted: (kept(wanted) >= 2, kept(wanted) * len(wanted), sorted(wanted)),
+    )  # fmt: skip
+    return set(best if kept(best) >= 2 else usual)
+
+
+def _table(
+    dates: dict[pd.Timestamp, list[_Part]], cross: bool, rejected: list[Rejected]
+) -> pd.DataFrame:
     rows = []
     for date, parts in dates.items():
         taken: dict[str, str] = {}
-        told = set()
-        for part in sorted(parts, key=lambda p: str(p.safe.path)):
-            held = [name for name in screening.POLARISATIONS if part.safe.swaths(name)]
-            for burst, bounds in zip(part.swath.bursts, part.ground, strict=True):
-                path = str(part.safe.path)
-                name = burst_name(part.relative_orbit, burst.burst_id, part.swath.swath)
+        times = Counter(name for part in parts for name in part.names())
+
+        def doubled(part: _Part, times: Counter[str] = times) -> bool:
+            return any(times[name] > 1 for name in part.names())
+
+        serving = set()
+        for part in screening.in_order(parts, doubled, lambda p: _probe(p, range(len(p.ground)))):
+            held = screening.polarisations(
+                part, part.swath.polarisation, cross, lambda p: _probe(p, range(len(p.ground)))
+            )
+            path = str(part.safe.path)
+            for name, burst, ground in zip(
+                part.names(), part.swath.bursts, part.ground, strict=True
+            ):
                 if name in taken:
-                    if path not in told:
-                        told.add(path)
-                        rejected.append(screening.twice(path, f"burst {name}", date, taken[name]))
+                    logger.info("burst %s of %s is taken from %s", name, path, taken[name])
                     continue
                 taken[name] = path
+                serving.add(path)
+                (west, south), (east, north) = ground.min(axis=0), ground.max(axis=0)
                 rows.append(
                     (date, part.swath.mission, part.absolute_orbit, part.relative_orbit,
                      part.swath.swath, name, burst.number,
-                     str(burst.start.astype("datetime64[us]")), " ".join(held), *bounds,
-                     "", "", np.nan, path, part.stem)
+                     str(burst.start.astype("datetime64[us]")), " ".join(held),
+                     west, south, east, north, "", "", np.nan, path, part.stem)
                 )  # fmt: skip
+        told = {str(part.safe.path): part.names()[0] for part in reversed(parts)}
+        for path in sorted(set(told) - serving):
+            name = told[path]
+            rejected.append(screening.twice(path, f"burst {name}", date, taken[name]))
     table = pd.DataFrame(rows, columns=COLUMNS).astype({"date": "datetime64[ns]"})
     return table.sort_values(["date", "burst"]).reset_index(drop=True)
 
@@ -169,8 +220,8 @@ def orbit_of(bursts: Sequence[tuple[Swath, Burst]], files: Sequence[str | Path])
     """The orbit of one date, around its ``bursts``."""
     starts = [burst.start for _, burst in bursts]
     ends = min(starts) - screening.MARGIN, max(starts) + 2 * screening.MARGIN
-    swath = bursts[0][0]
-    return choose_orbit(files, swath.mission, *ends, swath.orbit)
+    vectors = screening.joined([swath.orbit for swath, _ in bursts])
+    return choose_orbit(files, bursts[0][0].mission, *ends, vectors)
 
 
 def _with_orbits(

@@ -7,14 +7,15 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
-from rockglacier.errors import SceneError
+from rockglacier.errors import NetworkError, SceneError
 from rockglacier.readers.stack import FlawedPair, Rejected
 from rockglacier.sentinel1.orbit import Orbit
 from rockglacier.sentinel1.safe import MANIFEST, Safe, open_pixels, open_safe
@@ -40,6 +41,7 @@ class Part:
     start: np.datetime64  # of the first line
     absolute_orbit: int
     relative_orbit: int
+    outline: np.ndarray  # (point, 2): longitude and latitude (degrees) on its ground
 
 
 AnyPart = TypeVar("AnyPart", bound=Part)
@@ -51,13 +53,22 @@ def find_scenes(path: str | Path) -> list[Path]:
     if place.is_file() or (place / MANIFEST).is_file():
         return [place]
     folders = {manifest.parent for manifest in place.rglob(MANIFEST)}
-    zips = {file for file in place.rglob("*.zip") if not folders & set(file.parents)}
+    zips = {f for f in place.rglob("*") if f.suffix.lower() == ".zip" and f.is_file()}
+    zips = {f for f in zips if not folders & set(f.parents) and not f.stem.endswith(ORBIT_SUFFIX)}
     return sorted(folders | zips)
 
 
 def orbit_files(folder: str | Path, scenes: str | Path) -> list[Path]:
     """Orbit files below ``folder``, or where none is given among the products below ``scenes``."""
-    return sorted(Path(str(folder or scenes)).rglob(f"*{ORBIT_SUFFIX}"))
+    files = {p for p in Path(str(folder or scenes)).rglob("*") if ORBIT_SUFFIX in p.name.upper()}
+    packed = sorted(p for p in files if p.suffix.upper() != ORBIT_SUFFIX)
+    if packed:
+        logger.warning(
+            "%d orbit file(s) are packed and not read (%s, ...): unpack them",
+            len(packed),
+            packed[0],
+        )
+    return sorted(files - set(packed))
 
 
 def flaw(date: object, path: object, reason: str, **parts: str) -> Rejected:
@@ -94,7 +105,8 @@ def open_parts(
                 )  # fmt: skip
             for stem in stems:  # read here, so that one that lacks them costs its own date only
                 safe.calibration(stem), safe.noise(stem)
-            return [read(safe, stem) for stem in stems]
+            found = [read(safe, stem) for stem in stems]
+            return _across_180(found) or found
         except SceneError as error:
             return flaw(
                 "", path, "unreadable product", found=str(error),
@@ -112,6 +124,60 @@ def open_parts(
     return parts, rejected
 
 
+def _across_180(parts: Sequence[Part]) -> Rejected | None:
+    """The rejection of a product whose ground lies on both sides of 180 degrees east."""
+    for part in parts:
+        if np.ptp(part.outline[:, 0]) > 180.0:
+            return flaw(
+                "", part.safe.path, "across 180 degrees east",
+                found="longitudes from -180 to 180 degrees within one product",
+                needed="scenes on one side of 180 degrees east",
+                remedy="take it out: such ground is not supported",
+            )  # fmt: skip
+    return None
+
+
+def touches(outline: np.ndarray, area: Sequence[float] | None) -> bool:
+    """Whether the hull of ``outline`` (point, 2; degrees) touches ``area``."""
+    from shapely import MultiPoint, box
+
+    return area is None or bool(MultiPoint(outline).convex_hull.intersects(box(*area)))
+
+
+def require_touching(parts: Sequence[Part], area: Sequence[float] | None) -> None:
+    """NetworkError where no part touches ``area``; the message says where they lie."""
+    if area is None or not parts or any(touches(part.outline, area) for part in parts):
+        return
+    points = np.concatenate([part.outline for part in parts])
+    (west, south), (east, north) = points.min(axis=0), points.max(axis=0)
+    raise NetworkError(
+        f"no product touches the area {list(area)}: they lie between {west:.3f} and {east:.3f} "
+        f"degrees east, {south:.3f} and {north:.3f} degrees north; correct area, or give scenes "
+        "over it."
+    )
+
+
+def in_order(
+    parts: Iterable[AnyPart], doubled: Callable[[AnyPart], bool], look: Callable[[AnyPart], str]
+) -> list[AnyPart]:
+    """Parts of one date in the order in which they serve.
+
+    Those processed last come first; of those whose ground another one holds too (``doubled``),
+    products of which :func:`probe` finds a part flawed (``look``) come last of all.
+    """
+
+    def flawed(part: AnyPart) -> bool:
+        try:
+            return doubled(part) and bool(look(part))
+        except SceneError:
+            return True
+
+    found = sorted(parts, key=lambda part: str(part.safe.path))
+    found.sort(key=lambda part: part.safe.processed, reverse=True)
+    last = {part.safe.path for part in found if flawed(part)}
+    return sorted(found, key=lambda part: part.safe.path in last)
+
+
 def _other_product(path: object, found: str, needed: str) -> Rejected:
     own = SOURCES.get(found)
     remedy = f"give it a track of its own with source: {own}" if own else "take it out"
@@ -121,9 +187,19 @@ def _other_product(path: object, found: str, needed: str) -> Rejected:
     )  # fmt: skip
 
 
-def of_one_orbit(parts: list[AnyPart], rejected: list[Rejected]) -> list[AnyPart]:
-    """Parts of the relative orbit that most dates are of; the others are rejected."""
-    passes = {(p.relative_orbit, p.absolute_orbit) for p in parts}
+def of_one_orbit(
+    parts: list[AnyPart],
+    area: Sequence[float] | None,
+    period: Sequence[object] | None,
+    rejected: list[Rejected],
+) -> list[AnyPart]:
+    """Parts within ``period`` of the relative orbit that most dates over ``area`` are of.
+
+    Those of other orbits are rejected.
+    """
+    parts = [part for day in by_date(parts, period).values() for part in day]
+    near = [part for part in parts if touches(part.outline, area)]
+    passes = {(p.relative_orbit, p.absolute_orbit) for p in near or parts}
     if not passes:
         return parts
     most = Counter(relative for relative, _ in sorted(passes)).most_common(1)[0][0]
@@ -245,7 +321,8 @@ def probe(
     """What is wrong with the pixels of the named ``pieces`` (lines); empty where nothing is.
 
     Lines of each are read. Of a zip, whose pixels would have to be unpacked up to there, the
-    directory's sizes are compared, and pixels are read only where they compress like zeros.
+    directory's sizes are compared, and pixels are read only where they compress like zeros, or not
+    at all; what else is zero is missing in the images.
     """
     from rasterio.errors import RasterioError
     from rasterio.windows import Window
@@ -256,7 +333,8 @@ def probe(
             member = archive.getinfo(safe.prefix + place.partition(safe.place)[2])
         if member.file_size < pixel_bytes * shape[0] * shape[1]:
             return f"{member.file_size} bytes of {member.filename}, too few for {shape} pixels"
-        if member.file_size < EMPTY_RATIO * member.compress_size:
+        packed = member.compress_type != zipfile.ZIP_STORED
+        if packed and member.file_size < EMPTY_RATIO * member.compress_size:
             return ""
     try:
         with open_pixels(place) as source:
@@ -272,6 +350,35 @@ def probe(
     except RasterioError as error:
         return f"{place} cannot be read ({error})"
     return ""
+
+
+def polarisations(
+    part: AnyPart, own: str, cross: bool, look: Callable[[AnyPart], str]
+) -> list[str]:
+    """Polarisations that the product of ``part`` (of ``own``) holds.
+
+    With ``cross``, the other one counts where it can be read and :func:`probe` (``look``) finds
+    nothing wrong.
+    """
+    held = [name for name in POLARISATIONS if part.safe.swaths(name)]
+    other = {"VV": "VH", "HH": "HV"}.get(own)
+    if cross and other in held:
+        try:
+            stem = part.safe.crossed(part.stem)
+            part.safe.calibration(stem), part.safe.noise(stem)
+            found = look(replace(part, stem=stem))
+        except SceneError as error:
+            found = str(error)
+        if found:
+            logger.warning("%s: %s is not used: %s", part.safe.path, other, found)
+            held.remove(other)
+    return held
+
+
+def joined(orbits: Sequence[xr.Dataset]) -> xr.Dataset:
+    """State vectors of several annotations of one pass as one."""
+    together: xr.Dataset = xr.concat(orbits, dim="azimuth_time")
+    return together.drop_duplicates("azimuth_time").sortby("azimuth_time")
 
 
 def with_orbits(

@@ -44,6 +44,7 @@ def check_slices(
     *,
     orbit_files: Sequence[str | Path] = (),
     polarisation: str = "VV",
+    cross: bool = False,
     area: Sequence[float] | None = None,
     period: Sequence[object] | None = None,
     dem_bounds: Bounds | None = None,
@@ -55,23 +56,26 @@ def check_slices(
     degrees), ascending. A date is rejected where none does, where pixels are missing, cut off or
     zero, whose orbit is unknown, which is of another relative orbit than most, or whose slices
     (within ``area``) the DEM with ``dem_bounds`` (degrees) does not cover. Of a slice that is there
-    twice one is rejected.
+    twice one is rejected: that processed last serves, unless its pixels are flawed. With ``cross``,
+    a product whose other polarisation cannot be read counts as without.
 
     Raises
     ------
+    NetworkError
+        No product touches ``area``; the message says where they lie.
     SceneError
         No date is left; the message lists why.
     """
     paths = list(paths)
     parts, rejected = screening.open_parts(paths, "GRD", polarisation, _read, threads=threads)
-    parts = screening.of_one_orbit(parts, rejected)
+    parts = screening.of_one_orbit(parts, area, period, rejected)
+    screening.require_touching(parts, area)
     dates = screening.by_date(parts, period)
-    table = _table(dates, area, rejected)
+    table = _table(dates, area, cross, rejected)
     images = {str(part.safe.path): part for part in parts}
 
     def look(path: str, stem: str, _: pd.DataFrame) -> str:
-        shape = images[path].image.shape
-        return screening.probe(images[path].safe, stem, shape, 2, {"all": slice(0, shape[0])})
+        return _probe(images[path])
 
     rejected += screening.flaws_of_dates(table, area, dem_bounds, look, threads=threads)
 
@@ -92,10 +96,7 @@ def check_slices(
 
 def orbit_of(images: Sequence[Detected], files: Sequence[str | Path]) -> Orbit:
     """The orbit of one date, around its ``images``; their own state vectors where no file fits."""
-    import xarray as xr
-
-    vectors = xr.concat([image.orbit for image in images], dim="azimuth_time")
-    vectors = vectors.drop_duplicates("azimuth_time").sortby("azimuth_time")
+    vectors = screening.joined([image.orbit for image in images])
     ends = (
         min(image.start for image in images) - screening.MARGIN,
         max(image.stop for image in images) + screening.MARGIN,
@@ -106,25 +107,36 @@ def orbit_of(images: Sequence[Detected], files: Sequence[str | Path]) -> Orbit:
 def _read(safe: Safe, stem: str) -> _Part:
     image = safe.detected(stem)
     absolute = int(str(safe.manifest["orbit_number"]))
-    return _Part(safe, stem, image.start, absolute, safe.relative_orbit, image)
+    return _Part(safe, stem, image.start, absolute, safe.relative_orbit, image.ground, image)
+
+
+def _probe(part: _Part) -> str:
+    """What is wrong with the pixels; empty where nothing is."""
+    shape = part.image.shape
+    return screening.probe(part.safe, part.stem, shape, 2, {"all": slice(0, shape[0])})
 
 
 def _table(
     dates: dict[pd.Timestamp, list[_Part]],
     area: Sequence[float] | None,
+    cross: bool,
     rejected: list[Rejected],
 ) -> pd.DataFrame:
     rows = []
     for date, parts in dates.items():
         taken: list[_Part] = []
-        for part in sorted(parts, key=lambda p: str(p.safe.path)):
+
+        def doubled(part: _Part, parts: list[_Part] = parts) -> bool:
+            return sum(_shared(part.image, p.image) > COPY_SHARE for p in parts) > 1
+
+        for part in screening.in_order(parts, doubled, _probe):
             same = next((t for t in taken if _shared(part.image, t.image) > COPY_SHARE), None)
             if same is not None:
                 path, other = str(part.safe.path), str(same.safe.path)
                 rejected.append(screening.twice(path, "slice", date, other))
             else:
                 taken.append(part)
-        serving = [part for part in taken if _touches(part.image, area)]
+        serving = [part for part in taken if screening.touches(part.outline, area)]
         if taken and not serving:
             rejected.append(
                 flaw(
@@ -136,7 +148,7 @@ def _table(
             )  # fmt: skip
         for part in sorted(serving, key=lambda p: p.start):
             image = part.image
-            held = [name for name in screening.POLARISATIONS if part.safe.swaths(name)]
+            held = screening.polarisations(part, image.polarisation, cross, _probe)
             west, south = image.ground.min(axis=0)
             east, north = image.ground.max(axis=0)
             ends = (str(t.astype("datetime64[us]")) for t in (image.start, image.stop))
@@ -152,10 +164,3 @@ def _shared(one: Detected, other: Detected) -> float:
     overlap = min(one.stop, other.stop) - max(one.start, other.start)
     shorter = min(one.stop - one.start, other.stop - other.start)
     return float(overlap / max(shorter, np.timedelta64(1, "ns")))
-
-
-def _touches(image: Detected, area: Sequence[float] | None) -> bool:
-    """Whether the outline of the image touches ``area``."""
-    from shapely import MultiPoint, box
-
-    return area is None or bool(MultiPoint(image.ground).convex_hull.intersects(box(*area)))

@@ -13,6 +13,7 @@ doi:10.1109/TGRS.2002.802453.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -22,7 +23,10 @@ import xarray as xr
 from rockglacier.conventions import MAP, describe, require
 from rockglacier.errors import ConfigurationError, DimensionError, SceneError
 
+logger = logging.getLogger(__name__)
+
 MOST_COMPONENTS = 255  # numbers of a byte
+SNAPHU_COMPONENTS = 32  # that it numbers at most
 AGREE_CYCLES = 0.1  # of tiles in their overlap, so that one component goes on in both
 
 
@@ -50,7 +54,7 @@ def unwrap(
     DimensionError
         The two are of different shape.
     SceneError
-        The interferogram is not complex, or nowhere observed.
+        The interferogram is not complex.
     ConfigurationError
         ``method`` is unknown, or its program is not installed.
     """
@@ -71,7 +75,7 @@ def unwrap(
     image = interferogram.transpose(*MAP).values.astype(np.complex64)
     known = np.isfinite(image) & (image != 0) & np.isfinite(coherence.values)
     if not known.any():
-        raise SceneError("an interferogram without any observed pixel; check that scenes overlap.")
+        logger.warning("an interferogram without any observed pixel: nothing is unwrapped")
     use = known & (coherence.values >= min_coherence)
     wrapped = np.angle(image)
     phase = np.full(image.shape, np.nan, np.float32)
@@ -134,6 +138,8 @@ def _whirlwind(
 def _snaphu(
     image: np.ndarray, coherence: np.ndarray, looks: float, use: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
+    from scipy import ndimage
+
     try:
         import snaphu
     except ImportError as missing:
@@ -144,7 +150,14 @@ def _snaphu(
     phase, label = snaphu.unwrap(
         image, coherence, looks, mask=use, min_conncomp_frac=1.0 / image.size
     )
-    return np.asarray(phase), np.asarray(label)
+    phase, label = np.asarray(phase), np.asarray(label).astype(np.int32)
+    if label.max() >= SNAPHU_COMPONENTS:
+        # Of islands beyond those it leaves whole ones without a number; each is one component.
+        island, count = ndimage.label(use, np.ones((3, 3)))
+        largest = ndimage.maximum(label, island, np.arange(count + 1))
+        left_out = (np.asarray(largest)[island] == 0) & use
+        label[left_out] = label.max() + island[left_out]
+    return phase, label
 
 
 def _join(
