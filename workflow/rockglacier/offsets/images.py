@@ -31,6 +31,7 @@ PHASES = 1024
 SLOPE_TAPS = 8
 SLOPE_BETA = 5.0
 GAP_EDGE = 3  # pixels around a gap that its filling reaches noticeably
+LEAST_SPREAD = np.float32(1e-6)
 SURROUNDINGS = 21  # pixels a side: what a value is taken against
 
 
@@ -45,8 +46,7 @@ class Prepared:
         """The values, and those on ever coarser grids, whose pixels are those of even index."""
         found = [self.values]
         for _ in range(times):
-            smooth = _along_x(_along_y(found[-1], HALVING), HALVING)
-            found.append(np.ascontiguousarray(smooth[::2, ::2]))
+            found.append(_halved(found[-1], HALVING))
         return found
 
 
@@ -88,6 +88,30 @@ def _along_y(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return out
 
 
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+def _halved(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted sum over the pixels around every second one of every second row; edges repeat."""
+    rows, columns = values.shape
+    before = (weights.size - 1) // 2
+    out = np.zeros(((rows + 1) // 2, (columns + 1) // 2), np.float32)
+    line = np.empty(columns + weights.size, np.float32)
+    for i in range(out.shape[0]):
+        line[:] = np.float32(0.0)
+        for k in range(weights.size):
+            w, from_row = weights[k], min(max(2 * i - before + k, 0), rows - 1)
+            for j in range(columns):
+                line[before + j] += w * values[from_row, j]
+        for j in range(before):
+            line[j] = line[before]
+        for j in range(before + columns, line.size):
+            line[j] = line[before + columns - 1]
+        for k in range(weights.size):
+            w = weights[k]
+            for j in range(out.shape[1]):
+                out[i, j] += w * line[2 * j + k]
+    return out
+
+
 @numba.njit(cache=True, nogil=True)
 def _mean_around(values: np.ndarray, side: int) -> np.ndarray:
     """Mean of the square around every pixel, twice over, which makes it a smooth one; edges repeat.
@@ -97,29 +121,68 @@ def _mean_around(values: np.ndarray, side: int) -> np.ndarray:
     rows, columns = values.shape
     half = side // 2
     out = values.astype(np.float32)
+    down = np.empty((rows, columns), np.float32)
+    line = np.empty(columns + side - 1, np.float32)
     for _ in range(2):
-        down = np.empty((rows, columns), np.float32)
         total = np.zeros(columns)
-        for i in range(-half, rows):
+        for k in range(-half, half):
+            row = out[min(max(k, 0), rows - 1)]
             for j in range(columns):
-                total[j] += out[min(i + half, rows - 1), j] if i + half >= 0 else out[0, j]
-            if i == -half:
-                for _k in range(half):
-                    for j in range(columns):
-                        total[j] += out[0, j]
-            if i >= 0:
-                for j in range(columns):
-                    down[i, j] = total[j] / side
-                    total[j] -= out[max(i - half, 0), j]
+                total[j] += row[j]
         for i in range(rows):
-            s = 0.0
-            for k in range(-half, half):
-                s += down[i, min(max(k, 0), columns - 1)]
+            enters, leaves, middle = out[min(i + half, rows - 1)], out[max(i - half, 0)], down[i]
             for j in range(columns):
-                s += down[i, min(j + half, columns - 1)]
-                out[i, j] = s / side
-                s -= down[i, max(j - half, 0)]
+                t = total[j] + enters[j]
+                middle[j] = t / side
+                total[j] = t - leaves[j]
+        for i in range(rows):
+            line[:half] = down[i, 0]
+            line[half : half + columns] = down[i]
+            line[half + columns :] = down[i, columns - 1]
+            s = 0.0
+            for j in range(side - 1):
+                s += line[j]
+            row = out[i]
+            for j in range(columns):
+                s += line[j + side - 1]
+                row[j] = s / side
+                s -= line[j]
     return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _blocks(values: np.ndarray, squared: bool) -> np.ndarray:
+    """Mean of each square of UPSAMPLING pixels a side, or of what they are squared."""
+    rows, columns = values.shape[0] // UPSAMPLING, values.shape[1] // UPSAMPLING
+    out = np.empty((rows, columns), np.float32)
+    for i in range(rows):
+        for j in range(columns):
+            s = np.float32(0.0)
+            for k in range(UPSAMPLING):
+                for n in range(UPSAMPLING):
+                    v = values[UPSAMPLING * i + k, UPSAMPLING * j + n]
+                    s += v * v if squared else v
+            out[i, j] = s / np.float32(UPSAMPLING * UPSAMPLING)
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _against_blocks(values: np.ndarray, blocks: np.ndarray, over: bool) -> None:
+    """``values`` less what ``blocks`` tell there, or ``over`` it; straight between middles."""
+    rows, columns = blocks.shape
+    row = np.empty(columns, np.float32)
+    near, far = np.float32(0.75), np.float32(0.25)
+    for i in range(2 * rows):
+        other = min(max(i // 2 + (1 if i % 2 else -1), 0), rows - 1)
+        for j in range(columns):
+            row[j] = near * blocks[i // 2, j] + far * blocks[other, j]
+        for j in range(2 * columns):
+            beside = min(max(j // 2 + (1 if j % 2 else -1), 0), columns - 1)
+            level = near * row[j // 2] + far * row[beside]
+            if over:
+                values[i, j] /= level
+            else:
+                values[i, j] -= level
 
 
 @cache
@@ -166,27 +229,49 @@ def prepare(image: np.ndarray, prefilter: Prefilter) -> Prepared:
     known = np.isfinite(image)
     whole = bool(known.all())
     values = image if whole else np.where(known, image, 0)  # what the filter does not count
-    side = SURROUNDINGS
     if np.iscomplexobj(image):
-        side = UPSAMPLING * side + 1
         parts = (np.ascontiguousarray(part, np.float32) for part in (values.real, values.imag))
         values = np.hypot(*(oversampled(part) for part in parts))
+        values = _filtered_by_blocks(values, known, prefilter)
         known = known.repeat(UPSAMPLING, axis=0).repeat(UPSAMPLING, axis=1)
-    values = _filtered(np.asarray(values, np.float32), known, prefilter, side)
+    else:
+        values = _filtered(np.asarray(values, np.float32), known, prefilter)
     if not whole:
         values = np.where(known, values, np.float32(0.0))
         known = binary_erosion(known, iterations=GAP_EDGE, border_value=1)
     return Prepared(np.ascontiguousarray(values), np.asarray(known, np.float32))
 
 
-def _filtered(values: np.ndarray, known: np.ndarray, prefilter: Prefilter, side: int) -> np.ndarray:
+def _filtered(values: np.ndarray, known: np.ndarray, prefilter: Prefilter) -> np.ndarray:
     """Values less their surroundings (highpass), over their spread there (wallis)."""
-    if known.all():
-        share = np.float32(1.0)
-    else:
-        share = np.maximum(_mean_around(known.astype(np.float32), side), np.float32(1e-3))
-    flat = values - _mean_around(values, side) / share
+    share = _share_around(known)
+    flat = values - _mean_around(values, SURROUNDINGS) / share
     if prefilter == "highpass":
         return np.asarray(flat, np.float32)
-    spread = np.sqrt(_mean_around(np.where(known, flat * flat, np.float32(0.0)), side) / share)
-    return np.asarray(flat / np.maximum(spread, np.float32(1e-6)), np.float32)
+    power = np.where(known, flat * flat, np.float32(0.0))
+    spread = np.sqrt(_mean_around(power, SURROUNDINGS) / share)
+    return np.asarray(flat / np.maximum(spread, LEAST_SPREAD), np.float32)
+
+
+def _filtered_by_blocks(values: np.ndarray, known: np.ndarray, prefilter: Prefilter) -> np.ndarray:
+    """The same of an oversampled image (float32, changed in place), whose surroundings are smooth.
+
+    ``known`` is that of its blocks of UPSAMPLING pixels a side.
+    """
+    share = _share_around(known)
+    mean = np.where(known, _blocks(values, False), np.float32(0.0))
+    _against_blocks(values, _mean_around(mean, SURROUNDINGS) / share, False)
+    if prefilter == "highpass":
+        return values
+    power = np.where(known, _blocks(values, True), np.float32(0.0))
+    spread = np.sqrt(_mean_around(power, SURROUNDINGS) / share)
+    _against_blocks(values, np.maximum(spread, LEAST_SPREAD), True)
+    return values
+
+
+def _share_around(known: np.ndarray) -> np.ndarray | np.float32:
+    """Share of the square around every pixel that is known, but for a trifle."""
+    if known.all():
+        return np.float32(1.0)
+    share: np.ndarray = _mean_around(known.astype(np.float32), SURROUNDINGS)
+    return np.asarray(np.maximum(share, np.float32(1e-3)))

@@ -35,6 +35,7 @@ MAX_STEPS = 12
 TOLERANCE_PX = 4e-3  # of the image: a step shorter than this is the last
 LEASH_PX = 1.5  # from the whole-pixel peak: beyond it, the fit went elsewhere
 TAPS = 6  # of the kernel between the pixels of the finer secondary
+AT_ONCE = 8  # lags of a search, in registers
 LANES = 8  # columns of the kernel: taps, then zeros
 UPSAMPLING = 2  # of the secondary that is interpolated
 MIN_LIKENESS = 0.1  # of the gradients of both chips
@@ -53,51 +54,57 @@ def peak_of_search(
     guess_y: int,
     guess_x: int,
     radius: int,
+    thin: int,
     found: np.ndarray,
 ) -> None:
     """Whole-pixel offset of the chip whose first pixel is (y, x), within ``radius`` of the guess.
 
-    ``found``: filled with dy, dx, the correlation there, that of the best rival, and how far beyond
-    the whole pixel (y, x) a parabola through the peak puts it, 0 at the edge.
+    Every ``thin``-th row of the chip counts. ``found``: filled with dy, dx, the correlation there,
+    that of the best rival, and how far beyond the whole pixel (y, x) a parabola through the peak
+    puts it, 0 at the edge.
     """
     lags = 2 * radius + 1
     reach = side + lags - 1
     top, left = y + guess_y - radius, x + guess_x - radius
-    chip = np.empty((side, side), np.float32)
+    many = side // thin  # rows of the chip
+    chip = np.empty((many, side), np.float32)
     mean = np.float32(0.0)
-    for i in range(side):
+    for i in range(many):
         for j in range(side):
-            mean += reference[y + i, x + j]
-    mean /= side * side
+            mean += reference[y + thin * i, x + j]
+    mean /= many * side
     energy = np.float32(0.0)
-    for i in range(side):
+    for i in range(many):
         for j in range(side):
-            chip[i, j] = reference[y + i, x + j] - mean
+            chip[i, j] = reference[y + thin * i, x + j] - mean
             energy += chip[i, j] * chip[i, j]
-    total = np.zeros((reach + 1, reach + 1))
-    square = np.zeros((reach + 1, reach + 1))
+    # Sums over the rows above that count with this one, from the left.
+    total = np.zeros((reach + thin, reach + 1))
+    square = np.zeros((reach + thin, reach + 1))
+    window = np.zeros((reach, reach + AT_ONCE), np.float32)
     for i in range(reach):
         row, row_square = 0.0, 0.0
         for j in range(reach):
             value = secondary[top + i, left + j]
+            window[i, j] = value
             row += value
             row_square += value * value
-            total[i + 1, j + 1] = total[i, j + 1] + row
-            square[i + 1, j + 1] = square[i, j + 1] + row_square
+            total[i + thin, j + 1] = total[i, j + 1] + row
+            square[i + thin, j + 1] = square[i, j + 1] + row_square
     surface = np.empty((lags, lags), np.float32)
+    product = np.empty(lags + AT_ONCE, np.float32)
     best, at_y, at_x = np.float32(-2.0), 0, 0
     for p in range(lags):
+        for q in range(0, lags, AT_ONCE):
+            _products(chip, window[p::thin], q, product)
         for q in range(lags):
-            product = np.float32(0.0)
-            for i in range(side):
-                for j in range(side):
-                    product += chip[i, j] * secondary[top + p + i, left + q + j]
-            s = total[p + side, q + side] - total[p, q + side]
-            s += total[p, q] - total[p + side, q]
-            t = square[p + side, q + side] - square[p, q + side]
-            t += square[p, q] - square[p + side, q]
-            spread = (t - s * s / (side * side)) * energy
-            value = np.float32(product / sqrt(spread)) if spread > 1e-9 else np.float32(-1.0)
+            end = p + thin * many
+            s = total[end, q + side] - total[p, q + side]
+            s += total[p, q] - total[end, q]
+            t = square[end, q + side] - square[p, q + side]
+            t += square[p, q] - square[end, q]
+            spread = (t - s * s / (many * side)) * energy
+            value = np.float32(product[q] / sqrt(spread)) if spread > 1e-9 else np.float32(-1.0)
             surface[p, q] = value
             if value > best:
                 best, at_y, at_x = value, p, q
@@ -111,6 +118,27 @@ def peak_of_search(
     if 0 < at_y < lags - 1 and 0 < at_x < lags - 1:
         found[4] = _vertex(surface[at_y - 1 : at_y + 2, at_x])
         found[5] = _vertex(surface[at_y, at_x - 1 : at_x + 2])
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_FAST)
+def _products(chip: np.ndarray, window: np.ndarray, first: int, product: np.ndarray) -> None:
+    """Sum of ``chip`` times ``window`` moved by ``first`` and the next lags, AT_ONCE in all."""
+    many, side = chip.shape
+    a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = np.float32(0.0)
+    for i in range(many):
+        of_chip, beside = chip[i], window[i, first : first + side + AT_ONCE]
+        for j in range(side):
+            c = of_chip[j]
+            a0 += c * beside[j]
+            a1 += c * beside[j + 1]
+            a2 += c * beside[j + 2]
+            a3 += c * beside[j + 3]
+            a4 += c * beside[j + 4]
+            a5 += c * beside[j + 5]
+            a6 += c * beside[j + 6]
+            a7 += c * beside[j + 7]
+    product[first], product[first + 1], product[first + 2], product[first + 3] = a0, a1, a2, a3
+    product[first + 4], product[first + 5], product[first + 6], product[first + 7] = a4, a5, a6, a7
 
 
 @numba.njit(cache=True, nogil=True)
@@ -401,6 +429,7 @@ def _search(
     side: int,
     guess: np.ndarray,
     radius: int,
+    thin: int,
     found: np.ndarray,
 ) -> int:
     """State of :func:`peak_of_search` around ``guess`` (dy, dx), which its offset includes."""
@@ -409,7 +438,7 @@ def _search(
         return OUTSIDE
     if not _fits_in(top, left, side + 2 * radius, *secondary.shape):
         return OUTSIDE
-    peak_of_search(reference, secondary, y, x, side, guess[0], guess[1], radius, found)
+    peak_of_search(reference, secondary, y, x, side, guess[0], guess[1], radius, thin, found)
     if not found[2] > 0.0:
         return FEATURELESS
     at_edge = abs(found[0]) == radius or abs(found[1]) == radius
@@ -426,6 +455,7 @@ def search_places(
     guesses: np.ndarray,
     side: int,
     radius: int,
+    thin: int,
     out: np.ndarray,
 ) -> None:
     """Whole-pixel offset at every place: ``out`` (place, 7), of :func:`peak_of_search`, and state.
@@ -435,7 +465,7 @@ def search_places(
     """
     for n in range(places.shape[0]):
         y, x = places[n, 0] - side // 2, places[n, 1] - side // 2
-        state = _search(reference, secondary, y, x, side, guesses[n], radius, out[n])
+        state = _search(reference, secondary, y, x, side, guesses[n], radius, thin, out[n])
         if state != FOUND and state != AT_EDGE:
             out[n] = np.nan
         out[n, 6] = state
@@ -498,7 +528,7 @@ def match_places(
                 found[STATE] = NO_DATA
                 continue
             if not known_start:
-                state = _search(reference, secondary, y, x, side, guesses[n], radius, peak)
+                state = _search(reference, secondary, y, x, side, guesses[n], radius, thin, peak)
                 if state != FOUND:
                     found[STATE] = state
                     continue

@@ -217,7 +217,7 @@ def _match_tile(
         (lost != Reason.OBSERVED)[:, None] & (reason != Reason.NO_DATA), lost[:, None], reason
     )
     if how.max_return is not None:
-        _match_back(first, second, places, found, sides, factor * how.max_return, reason)
+        _match_back(first, second, places, found, sides, factor * how.max_return, factor, reason)
     chip = np.broadcast_to(np.asarray(how.chips, np.float64), reason.shape).copy()
     # A size that a smaller one spared is that one.
     for k in range(1, sides.size):
@@ -241,6 +241,7 @@ def _match_back(
     found: np.ndarray,
     sides: np.ndarray,
     most: float,
+    thin: int,
     reason: np.ndarray,
 ) -> None:
     """Enter into ``reason`` (place, size) where matching back misses the place by over ``most``."""
@@ -256,6 +257,7 @@ def _match_back(
             -moved,
             int(side),
             RETURN_RADIUS,
+            thin,
             back,
         )
         gap = np.hypot(*(back[:, i] + back[:, 4 + i] + found[here, k, i] for i in (0, 1)))
@@ -304,7 +306,7 @@ def _coarse(
     a, b = first.halved(levels), second.halved(levels)
     for level in range(levels, 0, -1):
         chip = max(COARSE_CHIP, int(side) >> level)
-        matching.search_places(a[level], b[level], places >> level, guess, chip, radius, out)
+        matching.search_places(a[level], b[level], places >> level, guess, chip, radius, 1, out)
         state = out[:, 6].astype(np.uint8)
         if level == levels:
             lost = state
