@@ -1,5 +1,6 @@
 """Pairs of offsets become a velocity whose error covers the truth."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,14 @@ import pytest
 import xarray as xr
 
 from rockglacier import io
+from rockglacier.bands import cut
 from rockglacier.conventions import Reason, years_since
 from rockglacier.offsets import inversion
 from rockglacier.offsets.bias import estimate_bias
 from rockglacier.offsets.inversion import Scale
 from rockglacier.offsets.reasons import Reason as Match
+from rockglacier.offsets.velocity import biases_of, velocity_of
+from rockglacier.readers.stack import FlawedPair
 
 SHAPE = (40, 60)
 DATES = np.array([f"{year}-08-01" for year in range(2012, 2022)], "datetime64[ns]")
@@ -49,6 +53,47 @@ def simulated(
     stack = stack.assign_coords(io.pair_coordinates(dates[first], dates[second]))
     stable = xr.DataArray((rate == 0.0).all(axis=0), dims=("y", "x"), coords=coords)
     return stack, rate, stable
+
+
+def written(folder: Path, stack: xr.Dataset, seen: list[bool]) -> list[str]:
+    """The pairs as files of two chip sizes, of which those not ``seen`` hold nothing."""
+    paths = []
+    for k in range(stack.sizes["pair"]):
+        pair = stack.isel(pair=k).drop_vars(["pair", "reference", "secondary"], errors="ignore")
+        sizes = [
+            pair.assign({n: pair[n] if one else pair[n] * np.nan for n in pair if n != "reason"})
+            for one in seen
+        ]
+        field = xr.concat(sizes, dim="size").assign_coords(size=[16, 32])
+        paths.append(str(folder / f"{k}.zarr"))
+        field.assign_attrs(pixel_x_m=15.0, pixel_y_m=-15.0).to_zarr(paths[-1], consolidated=False)
+    return paths
+
+
+@pytest.mark.filterwarnings("ignore::zarr.errors.ZarrUserWarning")
+def test_a_chip_size_that_no_pair_calibrates_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stack, rate, stable = simulated(dates=DATES[:4], shared_m=0.3)
+    paths = written(tmp_path, stack, [False, True])
+    biases = biases_of(paths, stable, model="shift", heading_deg=190.0)
+    good = [told for told in biases if not isinstance(told, FlawedPair)]
+    assert len(good) == len(paths) and all(t[0] is None and t[1] is not None for t in good)
+    pairs = inversion.Stack(paths, good, stack["reference"].values, stack["secondary"].values)
+    with caplog.at_level(logging.WARNING):
+        found = velocity_of(
+            pairs, stable, cut(SHAPE[0], 16), chips=np.array([16, 32]), step=4, window="tapered",
+            norm="l2", min_pairs=3,
+        )  # fmt: skip
+    assert "chips of 16 pixels are left out" in caplog.text
+    assert list(found.scales) == [1] and found.weight.sizes["size"] == 1
+    inner = found.velocity["east"].values[14:26, 26:44]
+    assert np.nanmean(inner) == pytest.approx(rate[0].max(), abs=0.2)
+    moved = inversion.displacement(pairs, slice(0, 20), found.weight, found.scales)
+    assert moved["east"].shape == (4, 20, SHAPE[1]) and moved["east"].notnull().mean() > 0.9
+    (nothing, *_) = biases_of(written(tmp_path / "none", stack, [False, False])[:1], stable,
+                              model="shift", heading_deg=190.0)  # fmt: skip
+    assert isinstance(nothing, FlawedPair) and nothing.reason == "too little stable ground"
 
 
 def solved(stack: xr.Dataset, stable: xr.DataArray) -> xr.Dataset:

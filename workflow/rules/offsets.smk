@@ -164,8 +164,7 @@ rule invert_offsets:
         norm=setting("inversion/norm"),
         on_bad_input=setting("on_bad_input"),
         code=digest(
-            "offsets.inversion",
-            "offsets.sizes",
+            "offsets.velocity",
             "offsets.stable",
             "offsets.tracking",
             "readers.assemble",
