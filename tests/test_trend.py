@@ -82,3 +82,75 @@ def test_a_season_that_was_not_seen_is_not_fitted():
     values[~summer, 0, 0] = np.nan
     found = trend.season(values, YEARS)
     assert np.isnan(found.rms[0, 0]) and np.isfinite(found.rms[0, 1])
+
+
+def hamed_rao(x):
+    """Score's deviation by Hamed & Rao (1998): by lags of the ranks without their slope."""
+    n = x.size
+    slope = stats.theilslopes(x, np.arange(n)).slope
+    rank = stats.rankdata(x - slope * np.arange(n))
+    rank = rank - rank.mean()
+    correlation = np.correlate(rank, rank, "full")[n - 1 :] / (rank @ rank)
+    lag = np.arange(1, n)
+    significant = np.abs(correlation[1:]) > stats.norm.ppf(0.975) / np.sqrt(n)
+    weight = (n - lag) * (n - lag - 1.0) * (n - lag - 2.0)
+    total = (weight * correlation[1:] * significant).sum()
+    return np.sqrt(n * (n - 1) * (2 * n + 5) / 18 * (1 + 2 * total / (n * (n - 1.0) * (n - 2.0))))
+
+
+def test_significant_lags_widen_the_test_as_hamed_and_rao_do():
+    rng = np.random.default_rng(6)
+    values = noise(rng, 4, 120, memory=0.5) + 0.01 * np.arange(120)[:, None, None]
+    found = trend.theil_sen(values, np.arange(120) / 12.0, memory="lags")
+    for pixel in range(4):
+        x = values[:, 0, pixel]
+        score = stats.kendalltau(np.arange(120), x).statistic * 120 * 119 / 2
+        z = (score - np.sign(score)) / hamed_rao(x)
+        assert found.z[0, pixel] == pytest.approx(z, rel=1e-9)
+
+
+def test_dates_of_one_day_tell_no_slope():
+    years = np.repeat(np.arange(12.0), 2)
+    values = np.stack([years + np.tile([0.0, 0.5], 12), np.full(24, 3.0)], axis=1)[:, None]
+    found = trend.theil_sen(values, years)
+    assert found.rate[0].tolist() == [1.0, 0.0] and np.isfinite(found.error).all()
+
+
+def test_chance_among_many_tests():
+    rng = np.random.default_rng(2)
+    z = np.concatenate([rng.normal(size=9000), rng.normal(5.0, 1.0, 1000), [np.nan]])
+    q = trend.false_discovery(z)
+    found = q < 0.1
+    assert np.isnan(q[-1]) and found[9000:-1].mean() > 0.8
+    assert 0.05 < found[:9000].sum() / found.sum() < 0.12  # as many by chance as promised
+
+
+def test_a_robust_season_is_not_bent_by_clouds():
+    rng = np.random.default_rng(3)
+    years = np.sort(rng.uniform(0.0, 6.0, 150))
+    course = 0.2 + 0.02 * years + 0.5 * np.cos(2 * np.pi * (years - 0.1))
+    values = np.repeat(course[:, None, None], 400, 2) + 0.05 * rng.normal(size=(150, 1, 400))
+    clouds = rng.random(values.shape) < 0.1
+    spoilt = np.where(clouds, values + 0.8, values)
+    robust, plain = trend.robust_season(spoilt, years), trend.season(spoilt, years, harmonics=2)
+    truth = np.array([0.2, 0.02, 0.5 * np.cos(0.2 * np.pi), 0.5 * np.sin(0.2 * np.pi)])
+    off = robust.coefficients[:4, 0] - truth[:, None]
+    error = np.sqrt(np.stack([robust.covariance[k, k, 0] for k in range(4)]))
+    assert np.abs(off[0]).mean() < 0.4 * np.abs(plain.coefficients[0, 0] - 0.2).mean()
+    # Clouds are all brighter: what is left of them in the mean is bias, in the season it is not.
+    assert 0.9 < (np.abs(off[1:]) < 1.96 * error[1:]).mean() < 0.99
+    assert np.median(robust.rms) == pytest.approx(0.05, rel=0.25)
+
+
+def test_without_outliers_robust_and_plain_agree_and_cover_the_truth():
+    rng = np.random.default_rng(4)
+    years = np.sort(rng.uniform(0.0, 6.0, 120))
+    values = 0.1 * rng.normal(size=(120, 1, 2000))
+    values[:5, 0, 0] = np.nan
+    values[8:, 0, 1] = np.nan
+    found = trend.robust_season(values, years)
+    assert np.isnan(found.coefficients[:, 0, 1]).all()
+    z = found.coefficients[:, 0] / np.sqrt(np.stack([found.covariance[k, k, 0] for k in range(6)]))
+    assert 0.93 < np.nanmean(np.abs(z) < 1.96) < 0.965
+    plain = trend.season(values, years, harmonics=2)
+    assert np.nanstd(found.coefficients) < 1.05 * np.nanstd(plain.coefficients)

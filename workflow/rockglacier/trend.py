@@ -4,20 +4,25 @@ Sources
 -------
 Slope: Theil (1950); Sen (1968), doi:10.1080/01621459.1968.10480934, whose interval is taken.
 Test: Mann (1945), Kendall (1975); serial correlation: Hamed & Rao (1998),
-doi:10.1016/S0022-1694(97)00125-X, with lags that decay from the first as those of a process of
-first order do (Yue & Wang 2004, doi:10.1023/B:WARM.0000043140.61082.60), because single significant
-lags far out are chance. A line that was taken away lowers the first lag; that is undone
-(Kendall 1954, doi:10.1093/biomet/41.3-4.403).
+doi:10.1016/S0022-1694(97)00125-X, by their significant lags, or with lags that decay from the first
+as those of a process of first order do (Yue & Wang 2004, doi:10.1023/B:WARM.0000043140.61082.60),
+because single significant lags far out are chance. A line that was taken away lowers the first lag;
+that is undone (Kendall 1954, doi:10.1093/biomet/41.3-4.403).
+Robust fit: Huber (1964), doi:10.1214/aoms/1177703732.
+Many tests at once: Benjamini & Hochberg (1995), doi:10.1111/j.2517-6161.1995.tb02031.x.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numba
 import numpy as np
 
 MIN_DATES = 8  # ASSUME: fewer give no slope
+SAMPLED = 600  # values beyond which a sample finds the pivot
+HUBER = 1.345  # scales beyond which a residual counts less: 95 % efficient of normal noise
+MAD_PER_SIGMA, MOST_STEPS = 1.4826, 30
 MOST_MEMORY = 0.95  # of a date by the next: more cannot be told from a trend
 NORMAL_95 = 1.959964
 
@@ -46,12 +51,55 @@ class Season(NamedTuple):
         return out
 
 
-def theil_sen(values: np.ndarray, years: np.ndarray) -> Slope:
-    """Median slope of ``values`` (date, y, x) over ``years`` (date; ascending), and its test."""
+def theil_sen(
+    values: np.ndarray, years: np.ndarray, *, memory: Literal["first", "lags"] = "first"
+) -> Slope:
+    """Median slope of ``values`` (date, y, x) over ``years`` (date; ascending), and its test.
+
+    ``memory``: how serial correlation widens the test, by the first lag or by all lags that are
+    significant (as if dates were regular).
+    """
     flat = np.ascontiguousarray(values.reshape(len(years), -1).T, np.float64)
     out = np.full((3, flat.shape[0]), np.nan)
-    _theil_sen(flat, np.asarray(years, np.float64), out)
+    _theil_sen(flat, np.asarray(years, np.float64), memory == "lags", out)
     return Slope(*out.reshape(3, *values.shape[1:]))
+
+
+def false_discovery(z: np.ndarray) -> np.ndarray:
+    """Of each test (standard normal ``z``; NaN stays), the share of chance among what is found.
+
+    That is, among all tests that say as much as this one or more, of both signs.
+    """
+    from scipy.stats import false_discovery_control, norm
+
+    out = np.full(z.shape, np.nan)
+    known = np.isfinite(z)
+    if known.any():
+        out[known] = false_discovery_control(2.0 * norm.sf(np.abs(z[known])))
+    return out
+
+
+def robust_season(values: np.ndarray, years: np.ndarray, *, harmonics: int = 2) -> Season:
+    """:func:`season` by Huber's weights, which single outliers (clouds) do not bend.
+
+    ``rms`` is the robust scale of the residuals, by which weights are taken.
+    """
+    matrix = _design(years, harmonics)
+    terms = matrix.shape[1]
+    flat = np.ascontiguousarray(values.reshape(len(years), -1).T, np.float64)
+    known = np.isfinite(flat)
+    usable = (known.sum(axis=1) >= terms + 3) & (_longest_gap(known.T, years) <= 1.0 / 3.0)
+    fit = np.full((flat.shape[0], terms), np.nan)
+    covariance = np.full((flat.shape[0], terms, terms), np.nan)
+    scale = np.full(flat.shape[0], np.nan)
+    _huber(flat, matrix, usable, fit, covariance, scale)
+    shape = values.shape[1:]
+    return Season(
+        fit.T.reshape(terms, *shape),
+        np.moveaxis(covariance, 0, -1).reshape(terms, terms, *shape),
+        (flat - fit @ matrix.T).T.reshape(values.shape),
+        scale.reshape(shape),
+    )
 
 
 def season(values: np.ndarray, years: np.ndarray, *, harmonics: int = 1) -> Season:
@@ -109,30 +157,160 @@ def _longest_gap(known: np.ndarray, years: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(nogil=True, cache=True)
-def _theil_sen(values: np.ndarray, years: np.ndarray, out: np.ndarray) -> None:
+def _huber(
+    values: np.ndarray,
+    matrix: np.ndarray,
+    usable: np.ndarray,
+    fit: np.ndarray,
+    covariance: np.ndarray,
+    scale: np.ndarray,
+) -> None:
+    """Fit ``matrix`` (date, term) to the known ``values`` (pixel, date) of ``usable`` pixels."""
+    dates, terms = matrix.shape
+    normal, inverse = np.empty((terms, terms)), np.empty((terms, terms))
+    right, left = np.empty(terms), np.empty(dates)
+    weight, away = np.empty(dates), np.empty(dates)
+    for pixel in range(values.shape[0]):
+        if not usable[pixel]:
+            continue
+        series, found = values[pixel], fit[pixel]
+        count = 0
+        for d in range(dates):
+            weight[d] = 1.0 if series[d] == series[d] else 0.0
+            count += weight[d] > 0.0
+        spread, solved = 0.0, True
+        for _ in range(MOST_STEPS):
+            normal[:] = 0.0
+            right[:] = 0.0
+            for d in range(dates):
+                w = weight[d]
+                if w > 0.0:
+                    for i in range(terms):
+                        wm = w * matrix[d, i]
+                        right[i] += wm * series[d]
+                        for j in range(i + 1):
+                            normal[i, j] += wm * matrix[d, j]
+            solved = _invert(normal, inverse)
+            if not solved:
+                break
+            moved = 0.0
+            for i in range(terms):
+                value = 0.0
+                for j in range(terms):
+                    value += inverse[i, j] * right[j]
+                moved = max(moved, abs(value - found[i]) if found[i] == found[i] else np.inf)
+                found[i] = value
+            n = 0
+            for d in range(dates):
+                if series[d] == series[d]:
+                    value = series[d]
+                    for i in range(terms):
+                        value -= matrix[d, i] * found[i]
+                    left[d] = value
+                    away[n] = abs(value)
+                    n += 1
+            spread = MAD_PER_SIGMA * np.median(away[:n]) * np.sqrt(n / (n - terms))
+            if moved < 1e-6 * max(spread, 1e-12) or spread == 0.0:
+                break
+            for d in range(dates):
+                if series[d] == series[d]:
+                    weight[d] = min(1.0, HUBER * spread / max(abs(left[d]), 1e-30))
+        if not solved:
+            found[:] = np.nan
+            continue
+        # Huber (1981), section 7.6: the mean squared influence over the share that counts fully.
+        squared, inner = 0.0, 0
+        for d in range(dates):
+            if series[d] == series[d]:
+                influence = min(abs(left[d]), HUBER * spread)
+                squared += influence * influence
+                inner += abs(left[d]) <= HUBER * spread
+        share = inner / count if inner else 1.0
+        variance = squared / (count - terms) / share**2
+        normal[:] = 0.0
+        for d in range(dates):
+            if series[d] == series[d]:
+                for i in range(terms):
+                    for j in range(i + 1):
+                        normal[i, j] += matrix[d, i] * matrix[d, j]
+        _invert(normal, inverse)
+        for i in range(terms):
+            for j in range(terms):
+                covariance[pixel, i, j] = variance * inverse[i, j]
+        scale[pixel] = spread
+
+
+@numba.njit(nogil=True, cache=True)
+def _invert(lower: np.ndarray, inverse: np.ndarray) -> bool:
+    """Inverse of a positive definite matrix, given by its lower half; False where it is none.
+
+    ``lower`` becomes its Cholesky factor.
+    """
+    size = lower.shape[0]
+    for i in range(size):
+        for j in range(i + 1):
+            s = lower[i, j]
+            for k in range(j):
+                s -= lower[i, k] * lower[j, k]
+            if i > j:
+                lower[i, j] = s / lower[j, j]
+            elif s > 1e-10 * lower[i, i] > 0.0:
+                lower[i, i] = np.sqrt(s)
+            else:
+                return False
+    for column in range(size):
+        for i in range(size):
+            s = 1.0 if i == column else 0.0
+            for k in range(i):
+                s -= lower[i, k] * inverse[k, column]
+            inverse[i, column] = s / lower[i, i]
+        for i in range(size - 1, -1, -1):
+            s = inverse[i, column]
+            for k in range(i + 1, size):
+                s -= lower[k, i] * inverse[k, column]
+            inverse[i, column] = s / lower[i, i]
+    return True
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _theil_sen(values: np.ndarray, years: np.ndarray, lags: bool, out: np.ndarray) -> None:
     dates = years.size
     x, t = np.empty(dates), np.empty(dates)
     slopes = np.empty(dates * (dates - 1) // 2)
     for pixel in range(values.shape[0]):
-        n = 0
+        n, together = 0, False
         for k in range(dates):
             if values[pixel, k] == values[pixel, k]:
                 x[n], t[n] = values[pixel, k], years[k]
+                together |= n > 0 and t[n] == t[n - 1]
                 n += 1
         if n < MIN_DATES:
             continue
         count, score = 0, 0
-        for i in range(n):
-            for j in range(i + 1, n):
-                rise = x[j] - x[i]
+        for i in range(n - 1):
+            later, then = x[i + 1 : n], t[i + 1 : n]
+            here = slopes[count:]
+            for j in range(later.size):
+                rise = later[j] - x[i]
                 score += (rise > 0.0) - (rise < 0.0)
-                if t[j] > t[i]:
-                    slopes[count] = rise / (t[j] - t[i])
-                    count += 1
+                here[j] = rise / (then[j] - t[i])
+            if together:  # dates that tell no slope
+                kept = 0
+                for j in range(later.size):
+                    if then[j] > t[i]:
+                        here[kept] = here[j]
+                        kept += 1
+                count += kept
+            else:
+                count += later.size
         if count == 0:
             continue
-        rate = np.median(slopes[:count])
-        variance = _variance(x[:n]) * _inflation(x[:n] - rate * t[:n])
+        middle = (count - 1) // 2
+        rate = _select(slopes, 0, count - 1, middle)
+        if count % 2 == 0:
+            rate = 0.5 * (rate + slopes[middle + 1 : count].min())
+        flat = x[:n] - rate * t[:n]
+        variance = _variance(x[:n]) * (_inflation_of_lags(flat) if lags else _inflation(flat))
         out[0, pixel] = rate
         if variance <= 0.0:  # all alike
             out[1, pixel], out[2, pixel] = 0.0, 0.0
@@ -141,10 +319,55 @@ def _theil_sen(values: np.ndarray, years: np.ndarray, out: np.ndarray) -> None:
         half = min(0.5 * NORMAL_95 * deviation, 0.5 * (count - 1))
         low = int(np.floor(0.5 * (count - 1) - half))
         high = int(np.ceil(0.5 * (count - 1) + half))
-        lower = np.partition(slopes[:count], low)[low]
-        upper = np.partition(slopes[:count], high)[high]
+        # Each lies on its own side of the middle, about which the slopes are parted already.
+        lower = _select(slopes, 0, middle, low)
+        upper = _select(slopes, min(middle + 1, high), count - 1, high)
         out[1, pixel] = (upper - lower) / (2.0 * NORMAL_95)
         out[2, pixel] = (score - np.sign(score)) / deviation
+
+
+@numba.njit(nogil=True, cache=True)
+def _select(values: np.ndarray, left: int, right: int, k: int) -> float:
+    """The value at place ``k`` were ``values[left : right + 1]`` sorted, which are parted about it.
+
+    Source: Floyd & Rivest (1975), doi:10.1145/360680.360694, with one level of samples.
+    """
+    while right > left:
+        if right - left > SAMPLED:  # find a good pivot in a sample around k
+            n, i = float(right - left + 1), float(k - left + 1)
+            z = np.log(n)
+            s = 0.5 * np.exp(2.0 * z / 3.0)
+            spread = 0.5 * np.sqrt(z * s * (n - s) / n) * (1.0 if i > 0.5 * n else -1.0)
+            low = max(left, int(k - i * s / n + spread))
+            high = min(right, int(k + (n - i) * s / n + spread))
+            while high > low:
+                low, high = _part(values, low, high, k)
+        left, right = _part(values, left, right, k)
+    return float(values[k])
+
+
+@numba.njit(nogil=True, cache=True)
+def _part(values: np.ndarray, left: int, right: int, k: int) -> tuple[int, int]:
+    """Part ``values[left : right + 1]`` about the value at ``k``; the range that ``k`` is in."""
+    pivot = values[k]
+    i, j = left, right
+    values[left], values[k] = pivot, values[left]
+    if values[right] > pivot:
+        values[left], values[right] = values[right], values[left]
+    while i < j:
+        values[i], values[j] = values[j], values[i]
+        i += 1
+        j -= 1
+        while values[i] < pivot:
+            i += 1
+        while values[j] > pivot:
+            j -= 1
+    if values[left] == pivot:
+        values[left], values[j] = values[j], values[left]
+    else:
+        j += 1
+        values[j], values[right] = values[right], values[j]
+    return j + 1 if j <= k else left, j - 1 if k <= j else right
 
 
 @numba.njit(nogil=True, cache=True)
@@ -177,4 +400,30 @@ def _inflation(x: np.ndarray) -> float:
     total = 0.0
     for lag in range(1, n - 2):
         total += (n - lag) * (n - lag - 1.0) * (n - lag - 2.0) * first**lag
+    return 1.0 + 2.0 * total / (n * (n - 1.0) * (n - 2.0))
+
+
+@numba.njit(nogil=True, cache=True)
+def _inflation_of_lags(x: np.ndarray) -> float:
+    """The same by all lags of the ranks' correlation that are significant (95 %)."""
+    n = x.size
+    order = np.argsort(x)
+    rank = np.empty(n)
+    i = 0
+    while i < n:  # the mean rank of equal values
+        j = i
+        while j + 1 < n and x[order[j + 1]] == x[order[i]]:
+            j += 1
+        for k in range(i, j + 1):
+            rank[order[k]] = 0.5 * (i + j)
+        i = j + 1
+    rank -= rank.mean()
+    whole = (rank * rank).sum()
+    if whole == 0.0:
+        return 1.0
+    limit, total = NORMAL_95 / np.sqrt(n), 0.0
+    for lag in range(1, n - 2):
+        correlation = (rank[lag:] * rank[: n - lag]).sum() / whole
+        if abs(correlation) > limit:
+            total += (n - lag) * (n - lag - 1.0) * (n - lag - 2.0) * correlation
     return 1.0 + 2.0 * total / (n * (n - 1.0) * (n - 2.0))
