@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 p
 CORES ?= all
 BIN := $(CURDIR)/.venv/bin
 RESULTS ?= results
-TESTS ?= tests
+TESTS ?= tests/workflow tests
 # The environment is made anew only where the lock changes.
 READY := .venv/.made-from-$(shell git hash-object requirements.lock 2>/dev/null | cut -c1-12)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -26,7 +26,7 @@ run: $(READY) ## the main job: every region of config/config.yaml; prints where 
 	@python scripts/show_results.py $(RESULTS)/*/summary.json
 
 test: lint ## every gate: formatters, linters, types, tests
-	python -m pytest --numprocesses auto --dist loadfile -m "not cluster" $(TESTS)
+	python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder -m "not cluster" $(TESTS)
 
 test-cluster: $(READY) ## what needs root, apt or minutes: a real one-node Slurm, conda
 	python -m pytest tests/workflow/test_cluster.py

@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 from rockglacier import simulation_scenes as scenes
 from rockglacier.grid import Grid
 from rockglacier.sentinel1 import geocoding
-from rockglacier.sentinel1.annotation import Burst, Swath
+from rockglacier.sentinel1.annotation import Band, Burst, Swath
 from rockglacier.sentinel1.interferogram import interfere, multilook
 from rockglacier.sentinel1.orbit import fit_orbit
 from rockglacier.sentinel1.tops import Carrier
@@ -84,7 +84,8 @@ class Radar:
             "simulated", "S1A", "IW1", "VV", 0.0, scenes.SPEED_OF_LIGHT / WAVELENGTH, SAMPLING,
             self.range_start, INTERVAL, 1.590368784, 1717.0, lines, samples, bursts, orbit,
             at_each_time("data_dc_polynomial", centroid),
-            at_each_time("azimuth_fm_rate_polynomial", fm_rate), (0.0, 0.0),
+            at_each_time("azimuth_fm_rate_polynomial", fm_rate),
+            Band(0.88 * SAMPLING), Band(0.67 / INTERVAL), (0.0, 0.0),
         )  # fmt: skip
         # k_t and eta_ref as the text of ESA's note defines them, as polynomials over the swath.
         since = np.arange(samples) / SAMPLING
