@@ -16,7 +16,6 @@ if __name__ == "__main__":
         screening.find_scenes(folder),
         orbit_files=screening.orbit_files(snakemake.input.orbits, folder),
         polarisation=snakemake.params.polarisation,
-        cross=snakemake.params.cross,
         area=snakemake.params.area,
         period=snakemake.params.period,
         dem_bounds=lonlat_bounds(Grid.from_raster(dem)),

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import rasterio
 import xarray as xr
 from pyproj import Transformer
+from rasterio.errors import NotGeoreferencedWarning
 from scipy.interpolate import RectBivariateSpline
 
 from rockglacier import simulation
@@ -61,9 +63,11 @@ def simulate(folder: Path, **options) -> Simulated:
     ground = acquisitions.wider(GRID)
     height = simulation.fractal_relief(ground, simulation.stream(4, simulation.TERRAIN))
     height = (height - height.mean()) * np.float32(0.4) + np.float32(2600.0)
-    truth = acquisitions.simulate_scenes(
-        folder, grid=GRID, height=height.assign_attrs(units="m"), seed=4, threads=2, **options
-    )
+    with warnings.catch_warnings():  # images of a radar lie on no map
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        truth = acquisitions.simulate_scenes(
+            folder, grid=GRID, height=height.assign_attrs(units="m"), seed=4, threads=2, **options
+        )
     return Simulated(folder, truth)
 
 

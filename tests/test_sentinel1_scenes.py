@@ -371,7 +371,7 @@ def test_a_cross_polarisation_that_cannot_be_read_is_none(folder, harm):
         else:
             with path.open("r+b") as file:
                 file.truncate(50_000)
-    used, _, rejected = look(folder, cross=True)
+    used, _, rejected = look(folder)
     assert not rejected
     held = used.groupby("date").polarisations.first().tolist()
     assert held == ["VV VH", "VV", "VV VH"]

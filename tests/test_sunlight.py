@@ -24,7 +24,7 @@ def dem(values: np.ndarray) -> xr.DataArray:
         (355, 12.0, 180.0, 90.0 - 47.0 - 23.44),
         (80, 12.0, 180.0, 43.0),  # equinox, to a quarter of a degree within the day
         (80, 6.0, 90.0, 0.0),
-        (172, 15.0, 253.2, 49.1),
+        (172, 15.0, 252.6, 47.2),
     ],
 )
 def test_the_sun_stands_where_the_almanac_says(

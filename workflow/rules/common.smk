@@ -216,11 +216,6 @@ def region_cross(wildcards):
     ]
 
 
-def wants_cross(wildcards):
-    """Whether the track asks for the cross polarisation."""
-    return keys_of(wildcards).get("cross_polarisation", False)
-
-
 def rejected_of_tracks(wildcards):
     """What each track of the region could not use: pairs, or products where it makes no pairs."""
     return [

@@ -27,7 +27,6 @@ checkpoint check_grd:
         runtime=minutes(10, 0.2),
     params:
         polarisation=setting("tracks/{track}/polarisation"),
-        cross=wants_cross,
         area=setting("area"),
         period=setting("period"),
         on_bad_input=setting("on_bad_input"),

@@ -51,7 +51,6 @@ def check_scenes(
     *,
     orbit_files: Sequence[str | Path] = (),
     polarisation: str = "VV",
-    cross: bool = False,
     area: Sequence[float] | None = None,
     period: Sequence[object] | None = None,
     dem_bounds: Bounds | None = None,
@@ -65,7 +64,7 @@ def check_scenes(
     bursts in all. A date that lacks one of them is rejected, and so is one whose pixels
     are missing, cut off or zero, whose orbit is unknown, which is of another relative orbit than
     most, or whose bursts (within ``area``) the DEM with ``dem_bounds`` (degrees) does not cover.
-    With ``cross``, a product whose other polarisation cannot be read counts as without. Of two
+    A product whose other polarisation cannot be read counts as without. Of two
     products with one burst the one processed last serves, unless its pixels are flawed.
     Perpendicular baselines (m) refer to the first date, at the middle of the bursts.
 
@@ -78,7 +77,7 @@ def check_scenes(
     parts, rejected = screening.open_parts(paths, "SLC", polarisation, _read, threads=threads)
     parts = screening.of_one_orbit(parts, area, period, rejected)
     screening.require_touching(parts, area)
-    table = _table(screening.by_date(parts, period), cross, rejected)
+    table = _table(screening.by_date(parts, period), rejected)
     near = {
         name
         for part in parts
@@ -160,9 +159,7 @@ def _common(near: pd.DataFrame, share: pd.Series) -> set[str]:
     return set(best if kept(best) >= 2 else usual)
 
 
-def _table(
-    dates: dict[pd.Timestamp, list[_Part]], cross: bool, rejected: list[Rejected]
-) -> pd.DataFrame:
+def _table(dates: dict[pd.Timestamp, list[_Part]], rejected: list[Rejected]) -> pd.DataFrame:
     rows = []
     for date, parts in dates.items():
         taken: dict[str, str] = {}
@@ -174,7 +171,7 @@ def _table(
         serving = set()
         for part in screening.in_order(parts, doubled, lambda p: _probe(p, range(len(p.ground)))):
             held = screening.polarisations(
-                part, part.swath.polarisation, cross, lambda p: _probe(p, range(len(p.ground)))
+                part, part.swath.polarisation, lambda p: _probe(p, range(len(p.ground)))
             )
             path = str(part.safe.path)
             for name, burst, ground in zip(

@@ -352,17 +352,14 @@ def probe(
     return ""
 
 
-def polarisations(
-    part: AnyPart, own: str, cross: bool, look: Callable[[AnyPart], str]
-) -> list[str]:
+def polarisations(part: AnyPart, own: str, look: Callable[[AnyPart], str]) -> list[str]:
     """Polarisations that the product of ``part`` (of ``own``) holds.
 
-    With ``cross``, the other one counts where it can be read and :func:`probe` (``look``) finds
-    nothing wrong.
+    The other one counts where it can be read and :func:`probe` (``look``) finds nothing wrong.
     """
     held = [name for name in POLARISATIONS if part.safe.swaths(name)]
     other = {"VV": "VH", "HH": "HV"}.get(own)
-    if cross and other in held:
+    if other in held:
         try:
             stem = part.safe.crossed(part.stem)
             part.safe.calibration(stem), part.safe.noise(stem)

@@ -44,7 +44,6 @@ def check_slices(
     *,
     orbit_files: Sequence[str | Path] = (),
     polarisation: str = "VV",
-    cross: bool = False,
     area: Sequence[float] | None = None,
     period: Sequence[object] | None = None,
     dem_bounds: Bounds | None = None,
@@ -56,8 +55,8 @@ def check_slices(
     degrees), ascending. A date is rejected where none does, where pixels are missing, cut off or
     zero, whose orbit is unknown, which is of another relative orbit than most, or whose slices
     (within ``area``) the DEM with ``dem_bounds`` (degrees) does not cover. Of a slice that is there
-    twice one is rejected: that processed last serves, unless its pixels are flawed. With ``cross``,
-    a product whose other polarisation cannot be read counts as without.
+    twice one is rejected: that processed last serves, unless its pixels are flawed. A product
+    whose other polarisation cannot be read counts as without.
 
     Raises
     ------
@@ -71,7 +70,7 @@ def check_slices(
     parts = screening.of_one_orbit(parts, area, period, rejected)
     screening.require_touching(parts, area)
     dates = screening.by_date(parts, period)
-    table = _table(dates, area, cross, rejected)
+    table = _table(dates, area, rejected)
     images = {str(part.safe.path): part for part in parts}
 
     def look(path: str, stem: str, _: pd.DataFrame) -> str:
@@ -119,7 +118,6 @@ def _probe(part: _Part) -> str:
 def _table(
     dates: dict[pd.Timestamp, list[_Part]],
     area: Sequence[float] | None,
-    cross: bool,
     rejected: list[Rejected],
 ) -> pd.DataFrame:
     rows = []
@@ -148,7 +146,7 @@ def _table(
             )  # fmt: skip
         for part in sorted(serving, key=lambda p: p.start):
             image = part.image
-            held = screening.polarisations(part, image.polarisation, cross, _probe)
+            held = screening.polarisations(part, image.polarisation, _probe)
             west, south = image.ground.min(axis=0)
             east, north = image.ground.max(axis=0)
             ends = (str(t.astype("datetime64[us]")) for t in (image.start, image.stop))
