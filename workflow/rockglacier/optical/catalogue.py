@@ -1,7 +1,8 @@
 """Readers of optical scenes by the name of their source.
 
 A reader is a module with ``find_scenes(folder)``, ``read_scene(path)`` and
-``open_band(scene, band)``; see :mod:`rockglacier.optical.landsat`.
+``open_band(scene, band)``, ``open_reflectance(scene, band)``, and the names of the bands GREEN and
+SHORTWAVE (infrared, 1.6 um); see :mod:`rockglacier.optical.landsat`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,12 @@ class Reader(Protocol):
 
     def open_band(self, scene: Scene, band: str) -> xr.DataArray:
         """One band (y, x; float32, lazy), NaN where the ground is not seen."""
+
+    def open_reflectance(self, scene: Scene, band: str) -> xr.DataArray:
+        """Surface reflectance of one band (y, x; float32, lazy), NaN where it is hidden."""
+
+    GREEN: str
+    SHORTWAVE: str
 
 
 def reader(source: str) -> Reader:

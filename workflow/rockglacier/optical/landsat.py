@@ -23,7 +23,11 @@ import xarray as xr
 from rockglacier.errors import SceneError
 from rockglacier.optical.scene import Scene, below, open_raster, shown
 
-PANCHROMATIC = "B8"
+PANCHROMATIC, GREEN, SHORTWAVE = "B8", "B3", "B6"
+# Digital numbers to surface reflectance (Collection 2 level 2, LSDS-1619), and the bits of the
+# quality band that hide it: fill, dilated cloud, cirrus, cloud, shadow. Snow (5) is what is wanted.
+SCALE, OFFSET = 2.75e-5, -0.2
+HIDING_BITS = (0, 1, 2, 3, 4)
 # Bits of the quality band that tell a pixel does not show the ground.
 # ASSUME: dilated cloud counts as cloud; cirrus, through which one sees, does not.
 UNSEEN_BITS = {2: (0, 1, 3, 4), 1: (0, 4)}  # by collection; LSDS-1822 table 3-2, LSDS-1656
@@ -82,6 +86,7 @@ def _from_mtl(path: Path) -> Scene:
         if key.startswith("FILE_NAME_BAND_") and "QUALITY" not in key
     }
     quality = stated.get("FILE_NAME_QUALITY_L1_PIXEL") or stated.get("FILE_NAME_BAND_QUALITY")
+    saturation = stated.get("FILE_NAME_QUALITY_L1_RADIOMETRIC_SATURATION")
     return Scene(
         path=path,
         name=stated.get("LANDSAT_PRODUCT_ID") or need("LANDSAT_SCENE_ID"),
@@ -94,6 +99,8 @@ def _from_mtl(path: Path) -> Scene:
         rank=_rank(stated.get("LANDSAT_PRODUCT_ID") or ""),
         bands={band: file for band, name in names.items() if (file := _beside(path, name))},
         quality=_beside(path, quality) if quality else None,
+        surface=_of_surface(stated.get("LANDSAT_PRODUCT_ID") or ""),
+        saturation=_beside(path, saturation) if saturation else None,
     )
 
 
@@ -101,7 +108,8 @@ def _from_item(path: Path) -> Scene:
     try:
         item: dict[str, Any] = json.loads(path.read_text())
         properties = item["properties"]
-        bands, quality = {}, None
+        bands: dict[str, Path] = {}
+        quality = saturation = None
         for asset in item["assets"].values():
             file = _beside(path, Path(unquote(urlparse(asset["href"]).path)).name)
             if file is None:
@@ -111,6 +119,8 @@ def _from_item(path: Path) -> Scene:
                 bands[match[1]] = file
             elif file.stem.endswith("QA_PIXEL"):
                 quality = file
+            elif file.stem.endswith("QA_RADSAT"):
+                saturation = file
         return Scene(
             path=path,
             name=item["id"],
@@ -124,12 +134,19 @@ def _from_item(path: Path) -> Scene:
             rank=_rank(item["id"]),
             bands=bands,
             quality=quality,
+            surface=_of_surface(item["id"]),
+            saturation=saturation,
         )
     except (KeyError, ValueError, TypeError) as error:
         raise SceneError(
             f"{path}: {error!r}; a STAC item of a Landsat 8 or 9 scene with datetime, platform, "
             "sun and WRS properties is needed: download the item again."
         ) from error
+
+
+def _of_surface(product: str) -> bool:
+    """Whether ``product`` holds surface reflectance (L2SP, L2SR)."""
+    return bool(re.search(r"_L2S[PR]_", product))
 
 
 def _rank(product: str) -> tuple[int | str, ...]:
@@ -191,3 +208,26 @@ def _hidden(scene: Scene) -> xr.DataArray:
     if collection == 1:
         hidden |= (quality & SHADOW_CONFIDENT) == SHADOW_CONFIDENT
     return hidden
+
+
+def open_reflectance(scene: Scene, band: str) -> xr.DataArray:
+    """Surface reflectance (y, x; float32, lazy) of one band; NaN where it is hidden or saturated.
+
+    Snow is kept; clouds, their shadows and cirrus are not.
+
+    Raises
+    ------
+    SceneError
+        The scene is no level 2 of Collection 2 with its quality band, or lacks the band.
+    """
+    if not scene.surface or scene.quality is None:
+        raise SceneError(
+            f"{scene.path}: no surface reflectance with its quality band (QA_PIXEL); a Landsat "
+            "product of Collection 2 level 2 is needed: download that one."
+        )
+    image = open_raster(scene.file(band))
+    hidden = (open_raster(scene.quality) & sum(1 << bit for bit in HIDING_BITS)) != 0
+    if scene.saturation is not None:
+        hidden |= (open_raster(scene.saturation) & (1 << (int(band[1:]) - 1))) != 0
+    values = shown(image, hidden)
+    return (values * np.float32(SCALE) + np.float32(OFFSET)).assign_attrs(values.attrs)

@@ -37,6 +37,8 @@ class Scene:
     rank: tuple[int | str, ...]  # of two of one day and version that of higher rank serves
     bands: Mapping[str, Path]
     quality: Path | None
+    surface: bool = False  # whether bands are surface reflectance, of the atmosphere corrected
+    saturation: Path | None = None
 
     def file(self, band: str) -> Path:
         """The file of ``band``; SceneError where there is none."""

@@ -17,7 +17,10 @@ import xarray as xr
 from rockglacier.errors import SceneError
 from rockglacier.optical.scene import Scene, below, open_raster, shown
 
-NEAR_INFRARED = "B08"
+NEAR_INFRARED, GREEN, SHORTWAVE = "B08", "B03", "B11"
+QUANTIFICATION = 10_000.0  # digital numbers per reflectance
+OFFSET_SINCE, OFFSET = 400, 1000  # processing baseline from which numbers are so much higher
+THIN_CIRRUS = 10  # hides reflectance, though not the ground
 METADATA = ("MTD_MSIL1C.xml", "MTD_MSIL2A.xml")
 # Classes of the scene classification that do not show the ground: no data, saturated, shadow of
 # cloud, cloud. ASSUME: thin cirrus (10), through which one sees, does not hide it.
@@ -72,6 +75,7 @@ def read_scene(path: str | Path) -> Scene:
         rank=(name.rpartition("_")[2],),  # when it was made
         bands=bands,
         quality=quality,
+        surface=place.name == METADATA[1],
     )
 
 
@@ -93,6 +97,26 @@ def open_band(scene: Scene, band: str = NEAR_INFRARED) -> xr.DataArray:
         classified = "_SCL_" in scene.quality.name
         hidden = quality.isin(UNSEEN_CLASSES) if classified else quality == 1
     return shown(image, hidden).rename(band)
+
+
+def open_reflectance(scene: Scene, band: str) -> xr.DataArray:
+    """Surface reflectance (y, x; float32, lazy) of one band; NaN where clouds hide it.
+
+    Raises
+    ------
+    SceneError
+        The product is not of level 2A with its scene classification, or lacks the band.
+    """
+    if not scene.surface or scene.quality is None or "_SCL_" not in scene.quality.name:
+        raise SceneError(
+            f"{scene.path}: no surface reflectance with its scene classification (SCL); a "
+            "Sentinel-2 product of level 2A is needed: download that one."
+        )
+    image = open_raster(scene.file(band))
+    hidden = open_raster(scene.quality).isin((*UNSEEN_CLASSES, THIN_CIRRUS))
+    values = shown(image, hidden)
+    base = OFFSET if scene.version >= OFFSET_SINCE else 0
+    return ((values - np.float32(base)) / np.float32(QUANTIFICATION)).assign_attrs(values.attrs)
 
 
 def _parsed(path: Path) -> ElementTree.Element:
