@@ -55,6 +55,8 @@ if __name__ == "__main__":
         )
     if snakemake.input.backscatter:
         products["backscatter"] = ", ".join(snakemake.input.backscatter)
+    if snow := snakemake.input.snow:
+        products["snow"] = snow
     found = {
         "name": snakemake.params.name,
         "tracks": tracks,

@@ -133,7 +133,11 @@ def test_a_mistake_is_named_with_its_cure(config, tmp_path, text, message):
         ("path: stack/ifgramStack.h5", "path: nowhere", "tracks.t1.path is 'nowhere', but"),
         ("name: Etna ", "title: Etna ", "name is missing"),
         ("  t1:", "  track one:", "'track one'; needed: a name of letters, digits, _ and -"),
-        ("  t1:", "  offsets:", "'offsets'; needed: a name of letters, .* but offsets, figures"),
+        (
+            "  t1:",
+            "  offsets:",
+            "'offsets'; needed: a name of letters, .* but offsets, snow, figures",
+        ),
         (
             "source: mintpy",
             "source: geotiff\n    phase_sign: 1\n    unwrapped: '{date}.tif'",
@@ -218,6 +222,17 @@ def test_a_set_of_images_may_depart_from_the_offsets_of_its_region(config, tmp_p
 def test_a_mistake_in_images_of_a_track_is_named(config, tmp_path, old, new, message):
     write(tmp_path, "etna", RADAR.replace(old, new))
     with pytest.raises(ConfigurationError, match=message):
+        load(config, CONFIG)
+
+
+def test_scenes_of_surface_reflectance_need_a_dem_or_a_track(config, tmp_path):
+    lines = RADAR + "optical:\n  l2: {source: landsat, path: stack}\n"
+    write(tmp_path, "etna", lines)
+    etna = load(config, CONFIG)["etna"]
+    assert etna["optical"]["l2"] == {"source": "landsat", "path": str(tmp_path / "stack")}
+    assert etna["snow"]["melt_months"] == [6, 7, 8, 9]
+    write(tmp_path, "etna", lines.replace("landsat", "landsta"))
+    with pytest.raises(ConfigurationError, match=r"optical.l2.source is 'landsta'; .* 'landsat'"):
         load(config, CONFIG)
 
 

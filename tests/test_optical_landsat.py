@@ -15,10 +15,15 @@ from rockglacier.optical.landsat import find_scenes, open_band, read_scene
 CLEAR, CLOUD, SHADOW, FILL, CIRRUS, SNOW = 1 << 6, 1 << 3, 1 << 4, 1, 1 << 2, 1 << 5
 
 
-def write(path: Path, values: np.ndarray, spacing: float) -> None:
+def write(
+    path: Path,
+    values: np.ndarray,
+    spacing: float,
+    place: tuple[float, float] = (500_000.0, 5_200_000.0),
+) -> None:
     height, width = values.shape
     # Pixels of all bands share their outer corner but for the 15 m ones, which lie 7.5 m within.
-    corner = 500_000.0 - spacing / 2, 5_200_000.0 + spacing / 2
+    corner = place[0] - spacing / 2, place[1] + spacing / 2
     with rasterio.open(
         path, "w", driver="GTiff", height=height, width=width, count=1, dtype=values.dtype,
         crs="EPSG:32632", transform=Affine(spacing, 0.0, corner[0], 0.0, -spacing, corner[1]),

@@ -20,18 +20,26 @@ REGION = Grid("EPSG:32632", 500_100.0, 5_199_900.0, 40.0, 40.0, 20, 18)
 SNOWY, BARE = (0.80, 0.08), (0.12, 0.24)  # green and infrared
 
 
-def landsat_scene(folder: Path, quality: np.ndarray, level: str = "L2SP") -> Path:
+def landsat_scene(
+    folder: Path,
+    quality: np.ndarray,
+    level: str = "L2SP",
+    day: str = "20220804",
+    place: tuple[float, float] = (500_000.0, 5_200_000.0),
+) -> Path:
     """A scene whose western half is snow, the rest bare; ``quality`` (row, column)."""
-    stem = f"LC09_{level}_193027_20220804_20230402_02_T1"
+    stem = f"LC09_{level}_193027_{day}_20230402_02_T1"
+    rows, columns = quality.shape
     for band, of in (("B3", 0), ("B6", 1)):
-        values = np.where(np.arange(SIZE) < SIZE // 2, SNOWY[of], BARE[of])
+        values = np.where(np.arange(columns) < columns // 2, SNOWY[of], BARE[of])
         digital = np.round((values + 0.2) / 2.75e-5).astype(np.uint16)
-        write(folder / f"{stem}_SR_{band}.TIF", np.tile(digital, (SIZE, 1)), 30.0)
-    write(folder / f"{stem}_QA_PIXEL.TIF", quality.astype(np.uint16), 30.0)
-    saturated = np.zeros((SIZE, SIZE), np.uint16)
+        write(folder / f"{stem}_SR_{band}.TIF", np.tile(digital, (rows, 1)), 30.0, place)
+    write(folder / f"{stem}_QA_PIXEL.TIF", quality.astype(np.uint16), 30.0, place)
+    saturated = np.zeros(quality.shape, np.uint16)
     saturated[-10:, -6:] = 1 << 5  # of band 6
-    write(folder / f"{stem}_QA_RADSAT.TIF", saturated, 30.0)
-    text = mtl(stem, collection=2).replace(
+    write(folder / f"{stem}_QA_RADSAT.TIF", saturated, 30.0, place)
+    text = mtl(stem, collection=2).replace("2022-08-04", f"{day[:4]}-{day[4:6]}-{day[6:]}")
+    text = text.replace(
         f'FILE_NAME_BAND_8 = "{stem}_B8.TIF"',
         f'FILE_NAME_BAND_3 = "{stem}_SR_B3.TIF"\n    FILE_NAME_BAND_6 = "{stem}_SR_B6.TIF"\n'
         f'    FILE_NAME_QUALITY_L1_RADIOMETRIC_SATURATION = "{stem}_QA_RADSAT.TIF"',

@@ -1,10 +1,13 @@
-"""A region of GRD products alone: backscatter, figures and key figures, and no velocity."""
+"""A region of GRD products and snow: backscatter, snow, key figures, and no velocity."""
 
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from scenes import GRID, add_cross, copy_product
+from test_optical_landsat import CLEAR, CLOUD
+from test_optical_reflectance import landsat_scene
 from workspace import Workspace
 
 from rockglacier import io
@@ -17,6 +20,8 @@ name: Gamma
 area: {area}
 dem: {dem}
 dem_datum: ellipsoid
+optical:
+  l2: {{source: landsat, path: level2}}
 tracks:
   t1: {{source: grd, path: scenes, looks: [2, 4], cross_polarisation: true}}
 """
@@ -34,8 +39,36 @@ def grd_run(noisy_scenes, tmp_path_factory):
         copy_product(path, folder / "scenes")
     for path in noisy_scenes.ground_range[:2]:
         add_cross(folder / "scenes" / path.name)
+    for day in ("20200705", "20200721"):
+        snowy(folder, day)
+    (folder / "level2" / "broken_MTL.txt").write_text("GROUP = LANDSAT_METADATA_FILE\n")
     made.run(regions="gamma")
     return made
+
+
+def snowy(folder, day):
+    """A scene of surface reflectance over the region, its northern rows in cloud."""
+    (folder / "level2").mkdir(exist_ok=True)
+    quality = np.full((80, 80), CLEAR)
+    quality[:20] |= CLOUD
+    place = GRID.west - 300.0, GRID.north + 300.0
+    landsat_scene(folder / "level2", quality, day=day, place=place)
+
+
+def test_snow_of_each_date_and_its_count(grd_run):
+    region = grd_run.results / "gamma"
+    rejected = pd.read_csv(region / "snow" / "l2" / "rejected_scenes.csv")
+    assert list(rejected["reason"]) == ["metadata cannot be used"]
+    index = io.read_raster(region / "snow" / "l2" / "20200705.tif")["snow_index"]
+    seen = index.notnull().values
+    assert not seen[:3].any() and seen[20:].mean() > 0.5  # some lies in shadow
+    values = index.values[seen]
+    assert (
+        np.isclose(values, 0.818, atol=0.01) | np.isclose(values, -1 / 3, atol=0.01)
+    ).mean() > 0.9
+    factors = io.open_dataset(region / "snow.zarr")
+    assert float(factors["count"].max()) == 2.0 and factors["melt_mean"].isnull().all()
+    assert (region / "figures" / "snow.png").exists()
 
 
 def test_every_product_is_there_and_none_of_velocity(grd_run):
@@ -100,3 +133,11 @@ def test_a_mixed_region_takes_its_velocity_from_the_other_track(grd_run):
     assert planned.count("inverting the network") == planned.count("figures of the velocity") == 1
     assert planned.count("figure of the geometry") == 2
     assert planned.count("backscatter through time") == 2
+
+
+def test_another_scene_makes_its_own_date_and_the_factors(grd_run):
+    snowy(grd_run.folder, "20200806")
+    region = grd_run.results / "gamma"
+    grd_run.run(str(region / "snow" / "l2" / "scenes.csv"), regions="gamma")
+    planned = grd_run.planned(str(region / "snow.zarr"), regions="gamma")["gamma"]
+    assert sorted(planned) == ["snow index of 20200806", "snow through time"]

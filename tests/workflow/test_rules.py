@@ -57,7 +57,7 @@ def test_a_rule_reruns_with_the_library_that_its_script_uses(name):
     if "code=reader_digest" in RULES[name]:
         return  # by the track's own source
     modules = re.findall(
-        r'"(\S+?)"', re.search(r"code=(?:images_)?digest\((.*?)\)", RULES[name], re.S)[1]
+        r'"(\S+?)"', re.search(r"code=(?:\w+_)?digest\((.*?)\)", RULES[name], re.S)[1]
     )
     missing = imported(script) - NO_RESULT - covered(modules)
     assert not missing, f"add {sorted(missing)} to the digest of rule {name}"

@@ -224,8 +224,17 @@ def _region(region: Settings, path: Path, defaults: Settings) -> Settings:
         images[name] = _entry(entry, "images", path, key)
         images[name]["offsets"] = _merge(merged["offsets"], images[name]["offsets"])
         _check_images(images[name], merged, tracks, where, key)
+    optical = {}
+    for name, entry in region.get("optical", {}).items():
+        key = f"optical.{name}"
+        optical[name] = _entry(entry, "optical", path, key)
+        if merged["dem"] is None and not tracks:
+            raise ConfigurationError(
+                f"{where}: {key} needs dem, which tells what lies in shadow; name one."
+            )
     found = _resolve(merged, schema("settings"), path, "")
-    return {"name": region["name"], "file": where, "tracks": tracks, "images": images, **found}
+    entries = {"tracks": tracks, "images": images, "optical": optical}
+    return {"name": region["name"], "file": where, **entries, **found}
 
 
 def _entry(given: Settings, kind: str, path: Path, key: str) -> Settings:

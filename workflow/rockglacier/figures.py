@@ -940,12 +940,12 @@ def plot_backscatter(
     known = bool(bare["trend"].notnull().any())
     trend, when = (bare["trend"], "snow-free months") if known else (whole["trend"], "all year")
     panels = [
-        _decibel_map(whole["mean"], "Mean backscatter", "gray"),
-        _decibel_map(whole["std"], "Standard deviation, all year", "viridis", (0.0, varies)),
-        _decibel_map(bare["std"], "Standard deviation, snow-free months", "viridis", (0.0, varies)),
-        _decibel_map(factors["annual_amplitude"], "Amplitude of the annual course", "viridis"),
-        _decibel_map(factors["melt_depression"], "Melt season over winter", "RdBu"),
-        _decibel_map(trend, f"Trend, {when}", "PuOr"),
+        _factor_map(whole["mean"], "Mean backscatter", "gray"),
+        _factor_map(whole["std"], "Standard deviation, all year", "viridis", (0.0, varies)),
+        _factor_map(bare["std"], "Standard deviation, snow-free months", "viridis", (0.0, varies)),
+        _factor_map(factors["annual_amplitude"], "Amplitude of the annual course", "viridis"),
+        _factor_map(factors["melt_depression"], "Melt season over winter", "RdBu"),
+        _factor_map(trend, f"Trend, {when}", "PuOr"),
     ]
     panels = [panel for panel in panels if panel.values.notnull().any()] or panels[:1]
     rows, columns = -(-len(panels) // 3), min(3, len(panels))
@@ -953,10 +953,38 @@ def plot_backscatter(
         _maps(figure, panels, grid, height, rows, columns)
 
 
-def _decibel_map(
+def plot_snow(
+    factors: xr.Dataset,
+    path: str | Path,
+    *,
+    grid: Grid,
+    height: xr.DataArray | None = None,
+    title: str = "",
+    provenance: Mapping[str, str] | None = None,
+) -> None:
+    """How long snow lies and how that changes; what no pixel tells is left out.
+
+    ``factors`` is what :func:`rockglacier.snow.variation` returns.
+    """
+    named = [
+        ("melt_mean", "Snow index of the melt season", "viridis"),
+        ("persistence", "Share of the melt season's dates with snow", "viridis"),
+        ("snow_off", "Day of the year without snow", "viridis"),
+        ("amplitude", "Amplitude of the annual course", "viridis"),
+        ("trend", "Trend", "PuOr"),
+        ("count", "Clear dates", "gray"),
+    ]
+    panels = [_factor_map(factors[name], text, colours) for name, text, colours in named]
+    panels = [panel for panel in panels if panel.values.notnull().any()]
+    rows, columns = -(-len(panels) // 3), min(3, len(panels))
+    with _figure(path, _size(grid, rows, columns), title, provenance) as figure:
+        _maps(figure, panels, grid, height, rows, columns)
+
+
+def _factor_map(
     values: xr.DataArray, title: str, colours: str, limits: tuple[float, float] | None = None
 ) -> _Map:
-    """Decibels; around zero where ``colours`` diverge, else between percentiles."""
+    """A factor; around zero where ``colours`` diverge, else between percentiles."""
     import matplotlib as mpl
     from matplotlib.colors import Normalize
 

@@ -13,6 +13,7 @@ threshold: Zhu & Woodcock (2014), doi:10.1016/j.rse.2014.01.011.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ import xarray as xr
 
 from rockglacier import trend
 from rockglacier.conventions import DATE, MAP, YEAR_DAYS, describe, require, years_since
+from rockglacier.grid import Grid
 
 MIN_DATES = 15  # ASSUME: fewer clear dates tell no season
 MIN_MELT_DATES = 3  # ASSUME: fewer clear dates tell no mean of the melt season
@@ -54,6 +56,40 @@ def index(green: xr.DataArray, swir1: xr.DataArray) -> xr.DataArray:
     good = (green > 0.0) & (green <= 1.0) & (swir1 > 0.0) & (swir1 <= 1.0)
     found = ((green - swir1) / (green + swir1)).where(good).astype(np.float32)
     return describe(found, "snow_index", "normalised difference snow index", "1")
+
+
+def read(paths: Sequence[str | Path], grid: Grid, rows: slice) -> xr.DataArray:
+    """``rows`` of the snow index (date, y, x) from files ``<date>.tif`` of any folders.
+
+    Of dates that several sets see the mean is taken.
+    """
+    import rasterio
+    from rasterio.windows import Window
+
+    part = grid.part(rows.start, rows.stop, 0, grid.width)
+    window = Window.from_slices((rows.start, rows.stop), (0, grid.width))
+    by_date: dict[str, list[str | Path]] = {}
+    for path in paths:
+        by_date.setdefault(Path(path).stem, []).append(path)
+    out = np.empty((len(by_date), *part.shape), np.float32)
+    for image, files in zip(out, by_date.values(), strict=True):
+        total, seen = np.zeros(part.shape, np.float32), np.zeros(part.shape, np.float32)
+        for file in files:
+            with rasterio.open(file) as source:
+                values = source.read(1, window=window)
+            total += np.nan_to_num(values)
+            seen += np.isfinite(values)
+        with np.errstate(invalid="ignore"):
+            image[:] = np.where(seen > 0, total / np.fmax(seen, 1), np.nan)
+    dates = pd.to_datetime(list(by_date), format="%Y%m%d")
+    coordinates = {DATE: dates.to_numpy(), **part.coords}
+    array = xr.DataArray(out, dims=(DATE, *MAP), coords=coordinates)
+    return describe(array, "snow_index", "normalised difference snow index", "1")
+
+
+def rows_that_fit(height: int, width: int, dates: int, *, memory_mb: float) -> int:
+    """Rows of a band whose work fits into ``memory_mb``: about 14 copies of its dates."""
+    return int(np.clip(memory_mb / (14 * 8 * dates * width / 1e6), 1, height))
 
 
 def variation(

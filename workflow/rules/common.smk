@@ -34,6 +34,7 @@ pathvars:
 
 wildcard_constraints:
     region="|".join(REGIONS),
+    optical=r"[A-Za-z0-9_-]+",
     track=r"[A-Za-z0-9_-]+",
     images=r"[A-Za-z0-9_-]+",
     reference=r"\d{8}",
@@ -394,6 +395,7 @@ def figures_of(wildcards):
     }
     found = ["downslope"] if region_velocity(wildcards) else []
     found += ["backscatter"] if scene_tables(wildcards) else []
+    found += ["snow"] if REGIONS[wildcards.region]["optical"] else []
     for track, keys in REGIONS[wildcards.region]["tracks"].items():
         kinds = {"displacement": ["geometry", "velocity"], "grd": ["geometry"]}.get(
             keys["source"], named
@@ -471,6 +473,80 @@ def minutes(base, per_gb):
         return int((base + per_gb * input_gb(wildcards)) * 2 ** (attempt - 1)) + 1
 
     return need
+
+
+def optical_of(wildcards):
+    """The settings of the job's set of scenes of surface reflectance."""
+    return REGIONS[wildcards.region]["optical"][wildcards.optical]
+
+
+def optical_folder(wildcards):
+    """Where its scenes lie."""
+    return optical_of(wildcards)["path"]
+
+
+def optical_state(wildcards):
+    """Digest of names, sizes and times of the files in that folder."""
+    return state((Path(optical_folder(wildcards)),), apart(wildcards.region))
+
+
+def optical_digest(*modules):
+    """Digest of ``modules`` and of the reader of the set."""
+
+    def find(wildcards):
+        return digest(*modules, f"optical.{optical_of(wildcards)['source']}")
+
+    return find
+
+
+def optical_table(region, name):
+    """The table of the scenes of a set that can be used, once it is known."""
+    return checkpoints.check_optical.get(region=region, optical=name).output.scenes
+
+
+def scenes_of_date(wildcards):
+    """Metadata of the scenes of the job's date, those that serve first first."""
+    rows = rows_of(optical_table(wildcards.region, wildcards.optical))
+    return [row["path"] for row in rows if row["date"].replace("-", "") == wildcards.date]
+
+
+def state_of_scenes(wildcards):
+    """Digest of names, sizes and times of their files, which lie by their metadata."""
+    return scene_files_state(optical_folder(wildcards), scenes_of_date(wildcards), wildcards.region)
+
+
+def scene_files_state(folder, paths, region):
+    """The same of the scenes whose metadata are ``paths``, in or below ``folder``."""
+    return [
+        state((path if path.parent == Path(folder) else path.parent,), apart(region))
+        for path in map(Path, paths)
+    ]
+
+
+def snow_indices(wildcards):
+    """Snow index of each date of every set."""
+    return [
+        f"{config['results']}/{wildcards.region}/snow/{name}/{date}.tif"
+        for name in REGIONS[wildcards.region]["optical"]
+        for date in sorted(
+            {row["date"].replace("-", "") for row in rows_of(optical_table(wildcards.region, name))}
+        )
+    ]
+
+
+def snow_factors(wildcards):
+    """The region's factors of snow, where it has scenes of them."""
+    if REGIONS[wildcards.region]["optical"]:
+        return f"{config['results']}/{wildcards.region}/snow.zarr"
+    return []
+
+
+def rejected_of_optical(wildcards):
+    """What each set could not use."""
+    return [
+        f"{config['results']}/{wildcards.region}/snow/{name}/rejected_scenes.csv"
+        for name in REGIONS[wildcards.region]["optical"]
+    ]
 
 
 def sets(*sources):
@@ -598,11 +674,7 @@ def scenes_of_pair(wildcards):
 
 def state_of_pair(wildcards):
     """Digest of names, sizes and times of the files of both scenes, which lie by their metadata."""
-    folder = Path(images_folder(wildcards))
-    return [
-        state((path if path.parent == folder else path.parent,), apart(wildcards.region))
-        for path in map(Path, scenes_of_pair(wildcards))
-    ]
+    return scene_files_state(images_folder(wildcards), scenes_of_pair(wildcards), wildcards.region)
 
 
 def grid_of_images(wildcards):

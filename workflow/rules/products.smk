@@ -45,6 +45,8 @@ rule summarise:
         figures=figures_of,
         backscatter=every_track("backscatter.zarr", but=WITHOUT_BACKSCATTER),
         cross=region_cross,
+        snow=snow_factors,
+        rejected_optical=rejected_of_optical,
     output:
         summary="<results>/{region}/summary.json",
     log:

@@ -94,6 +94,62 @@ def check_scenes(
     return table, rejected, lattice
 
 
+def check_reflectance(
+    folder: str | Path, source: Reader, grid: Grid, *, period: Sequence[object] | None = None
+) -> tuple[pd.DataFrame, list[Rejected]]:
+    """Look at the scenes of surface reflectance below ``folder``: those over ``grid``, and flaws.
+
+    The table has COLUMNS but valid_share, one row a scene, by date; of one orbit and day the scene
+    of the highest rank serves. A scene is rejected whose metadata or bands cannot be read, and that
+    is no surface reflectance; scenes beside ``grid`` are left aside.
+
+    Raises
+    ------
+    SceneError
+        No scene is left; the message lists why.
+    NetworkError
+        All lie outside ``period``.
+    """
+    rejected: list[Rejected] = []
+    scenes = _read(source.find_scenes(folder), source, rejected)
+    days = pd.DataFrame({"date": [_day(scene) for scene in scenes]}, dtype="datetime64[ns]")
+    inside = within(days, period, ["date"])
+    if scenes and not inside.any():
+        raise all_outside(str(folder), "scenes", len(scenes), list(days["date"]), period)
+    good, beside = [], 0
+    for scene in (s for s, used in zip(scenes, inside, strict=True) if used):
+        try:
+            bands = [source.open_reflectance(scene, b) for b in (source.GREEN, source.SHORTWAVE)]
+            own = Grid.from_coords(bands[0], bands[0].attrs["crs"])
+        except (SceneError, DimensionError) as error:
+            rejected.append(_unreadable(scene, error))
+            continue
+        if _overlap(own, grid):
+            good.append(scene)
+        else:
+            beside += 1
+    kept = _once(good, rejected)
+    for one in rejected:
+        logger.warning("left out: %s", one.flaw)
+    if not kept:
+        raise SceneError(
+            f"{folder}: none of {len(scenes)} scenes can be used ({beside} lie beside the region); "
+            "surface reflectance over the region is needed."
+            + "".join(f"\n  left out: {one.flaw}" for one in rejected[:5])
+        )
+    table = pd.DataFrame([_row(scene, float("nan")) for scene in kept], columns=COLUMNS)
+    return table.drop(columns="valid_share"), rejected
+
+
+def _overlap(one: Grid, other: Grid) -> bool:
+    """Whether two grids share ground."""
+    from rasterio.warp import transform_bounds
+
+    west, south, east, north = transform_bounds(other.crs, one.crs, *other.bounds, densify_pts=21)
+    left, bottom, right, top = one.bounds
+    return bool(west < right and east > left and south < top and north > bottom)
+
+
 def onto(image: xr.DataArray, lattice: Grid) -> xr.DataArray:
     """``image`` (y, x; lazy) on ``lattice``, with which its pixels coincide; NaN beyond it."""
     tolerance = 2 * COINCIDE_PIXELS * lattice.dx
@@ -132,10 +188,10 @@ def _of_most(scenes: list[Scene], rejected: list[Rejected]) -> list[Scene]:
 
 
 def _once(scenes: list[Scene], rejected: list[Rejected]) -> list[Scene]:
-    """One scene a day: that of the highest rank; the others are rejected."""
-    kept: dict[pd.Timestamp, Scene] = {}
+    """One scene a day and orbit: that of the highest rank; the others are rejected."""
+    kept: dict[tuple[pd.Timestamp, str], Scene] = {}
     for scene in sorted(scenes, key=lambda s: (s.version, s.rank, s.name), reverse=True):
-        other = kept.setdefault(_day(scene), scene)
+        other = kept.setdefault((_day(scene), scene.orbit), scene)
         if other is not scene:
             rejected.append(
                 _flaw(
@@ -143,7 +199,7 @@ def _once(scenes: list[Scene], rejected: list[Rejected]) -> list[Scene]:
                     needed="each date once", remedy="remove one of the two scenes",
                 )
             )  # fmt: skip
-    return sorted(kept.values(), key=lambda scene: scene.time)
+    return sorted(kept.values(), key=lambda scene: (scene.time, scene.name))
 
 
 def _lattice(
