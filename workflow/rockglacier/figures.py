@@ -999,7 +999,7 @@ def _factor_map(
     return _Map(
         values,
         title,
-        values.attrs["units"],
+        "" if values.attrs["units"] == "1" else values.attrs["units"],
         mpl.colormaps[colours],
         Normalize(low, high),
         beyond.get((bool((known < low).any()), bool((known > high).any())), "neither"),
