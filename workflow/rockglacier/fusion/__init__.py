@@ -1,0 +1,1 @@
+"""Factors of several techniques become the probability of each kind of ground."""

@@ -1,0 +1,112 @@
+"""Bivariate statistics as classifiers: what each class of each factor says, added up.
+
+Each factor is cut into classes of equal count. Evidence of a factor that is missing is none, so
+that a pixel is judged by what is known of it. Sums of evidence are made probabilities by
+multinomial logistic regression, because factors repeat each other.
+
+Source
+------
+Information value: Yin & Yan (1988), 5th Int. Symp. Landslides, 1269. Frequency ratio: Lee & Talib
+(2005), doi:10.1007/s00254-005-1228-z. Weights of evidence: Bonham-Carter, Agterberg & Wright
+(1989), Statistical Applications in the Earth Sciences, GSC Paper 89-9, 171.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+Evidence = Literal["information value", "frequency ratio", "weights of evidence"]
+HALF = 0.5  # counted into every class of a factor, lest an empty one say for certain
+
+
+class Bivariate(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Classifier of factors (sample, factor; NaN where missing) by the evidence of their classes.
+
+    Parameters
+    ----------
+    evidence
+        What one class of a factor says for a kind of ground: ``information value``
+        ln(density within / density in all), ``frequency ratio`` (the same without logarithm), or
+        ``weights of evidence`` (W+ of the class less W- of all others).
+    classes
+        Classes of equal count that each factor is cut into, at most.
+
+    Attributes
+    ----------
+    classes_
+        Kinds of ground, ascending.
+    edges_
+        Of each factor, the bounds between its classes.
+    evidence_
+        Of each factor (kind, class of the factor).
+    """
+
+    def __init__(self, evidence: Evidence = "information value", classes: int = 10) -> None:
+        self.evidence = evidence
+        self.classes = classes
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Bivariate:
+        """Fit to ``X`` (sample, factor) and the kinds ``y`` (sample)."""
+        X, y = validate_data(self, X, y, ensure_all_finite="allow-nan")
+        weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, float)
+        self.classes_, kind = np.unique(y, return_inverse=True)
+        share = np.linspace(0.0, 1.0, self.classes + 1)[1:-1]
+        self.edges_, self.evidence_ = [], []
+        for values in X.T:
+            known = np.isfinite(values)
+            edges = np.unique(np.quantile(values[known], share)) if known.any() else np.empty(0)
+            # (kind, class): weight of the samples.
+            count = np.zeros((self.classes_.size, edges.size + 1))
+            where = np.searchsorted(edges, values[known], side="right")
+            np.add.at(count, (kind[known], where), weight[known])
+            self.edges_.append(edges)
+            self.evidence_.append(self._of_counts(count))
+        self.combined_ = LogisticRegression(C=1.0, max_iter=1000)
+        self.combined_.fit(self._sums(X), kind, sample_weight=weight)
+        return self
+
+    def _of_counts(self, count: np.ndarray) -> np.ndarray:
+        """Evidence (kind, class) of a factor whose samples count so much."""
+        count = count + HALF
+        own = count / count.sum(axis=1, keepdims=True)
+        if self.evidence == "weights of evidence":
+            others = count.sum(axis=0) - count
+            others = others / others.sum(axis=1, keepdims=True)
+            found: np.ndarray = np.log(own / others) - np.log((1.0 - own) / (1.0 - others))
+            return found
+        whole = count.sum(axis=0) / count.sum()
+        ratio: np.ndarray = own / whole
+        return ratio if self.evidence == "frequency ratio" else np.asarray(np.log(ratio))
+
+    def _sums(self, X: np.ndarray) -> np.ndarray:
+        """Sum of evidence for each kind (sample, kind); a missing factor says nothing."""
+        nothing = 1.0 if self.evidence == "frequency ratio" else 0.0
+        total = np.zeros((len(X), self.classes_.size))
+        for values, edges, evidence in zip(X.T, self.edges_, self.evidence_, strict=True):
+            where = np.searchsorted(edges, values, side="right")
+            told = evidence[:, np.minimum(where, edges.size)].T
+            total += np.where(np.isfinite(values)[:, None], told, nothing)
+        return total
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probability (sample, kind) of each of ``classes_``."""
+        check_is_fitted(self)
+        X = validate_data(self, X, ensure_all_finite="allow-nan", reset=False)
+        found: np.ndarray = self.combined_.predict_proba(self._sums(X))
+        return found
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The likeliest kind of each sample."""
+        likeliest = np.argmax(self.predict_proba(X), axis=1)
+        found: np.ndarray = self.classes_[likeliest]
+        return found
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
