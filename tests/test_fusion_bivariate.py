@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
-from sklearn.utils.estimator_checks import estimator_checks_generator
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from rockglacier.fusion.bivariate import HALF, Bivariate
 
@@ -64,6 +64,6 @@ def test_a_factor_without_any_value_does_no_harm() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_it_keeps_to_scikit_learns_interface() -> None:
-    for estimator, check in estimator_checks_generator(Bivariate()):
-        check(estimator)
+@parametrize_with_checks([Bivariate()])
+def test_it_keeps_to_scikit_learns_interface(estimator, check) -> None:  # type: ignore[no-untyped-def]
+    check(estimator)

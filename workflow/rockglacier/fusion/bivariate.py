@@ -18,7 +18,8 @@ from typing import Any, Literal
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 Evidence = Literal["information value", "frequency ratio", "weights of evidence"]
 HALF = 0.5  # counted into every class of a factor, lest an empty one say for certain
@@ -53,16 +54,22 @@ class Bivariate(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Bivariate:
         """Fit to ``X`` (sample, factor) and the kinds ``y`` (sample)."""
         X, y = validate_data(self, X, y, ensure_all_finite="allow-nan")
-        weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, float)
+        check_classification_targets(y)
+        weight = _check_sample_weight(sample_weight, X)
         self.classes_, kind = np.unique(y, return_inverse=True)
         share = np.linspace(0.0, 1.0, self.classes + 1)[1:-1]
         self.edges_, self.evidence_ = [], []
         for values in X.T:
             known = np.isfinite(values)
-            edges = np.unique(np.quantile(values[known], share)) if known.any() else np.empty(0)
+            edges = np.empty(0)
+            if weight[known].any():
+                own = weight[known]
+                edges = np.unique(
+                    np.quantile(values[known], share, weights=own, method="inverted_cdf")
+                )
             # (kind, class): weight of the samples.
             count = np.zeros((self.classes_.size, edges.size + 1))
-            where = np.searchsorted(edges, values[known], side="right")
+            where = np.searchsorted(edges, values[known], side="left")
             np.add.at(count, (kind[known], where), weight[known])
             self.edges_.append(edges)
             self.evidence_.append(self._of_counts(count))
@@ -88,7 +95,7 @@ class Bivariate(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         nothing = 1.0 if self.evidence == "frequency ratio" else 0.0
         total = np.zeros((len(X), self.classes_.size))
         for values, edges, evidence in zip(X.T, self.edges_, self.evidence_, strict=True):
-            where = np.searchsorted(edges, values, side="right")
+            where = np.searchsorted(edges, values, side="left")
             told = evidence[:, np.minimum(where, edges.size)].T
             total += np.where(np.isfinite(values)[:, None], told, nothing)
         return total
