@@ -153,7 +153,7 @@ def test_a_region_runs_through_and_a_job_killed_for_memory_gets_more(small, slur
     said = small.run(str(velocity), *SITE, "--set-resources", starved, regions="alpha")
     assert velocity.exists()
     submitted = re.findall(r"submitted with SLURM jobid (\d+)", said)
-    assert len(submitted) >= 8
+    assert len(submitted) >= 6
     killed = re.findall(r"SLURM-job '?(\d+)'? failed", said)
     assert len(killed) == 1, said[-4000:]
     log = Path(slurm["SLURM_CONF"]).parent / "log" / "slurmd.log"
