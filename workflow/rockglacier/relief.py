@@ -16,7 +16,7 @@ import xarray as xr
 from rockglacier.conventions import MAP, describe, require
 from rockglacier.errors import ConfigurationError
 from rockglacier.grid import Grid
-from rockglacier.terrain import bridge, terrain
+from rockglacier.terrain import WIDTH_PER_SIGMA, bridge, terrain
 
 FACTORS = {
     "elevation": ("elevation", "m"),
@@ -77,8 +77,6 @@ def factors(
 
 def _smoothed(heights: np.ndarray, grid: Grid, smooth_m: float) -> np.ndarray:
     from scipy.ndimage import gaussian_filter
-
-    from rockglacier.terrain import WIDTH_PER_SIGMA
 
     if smooth_m == 0.0:
         return heights

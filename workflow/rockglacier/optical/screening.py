@@ -48,12 +48,7 @@ def check_scenes(
         All lie outside ``period``.
     """
     rejected: list[Rejected] = []
-    scenes = _read(source.find_scenes(folder), source, rejected)
-    days = pd.DataFrame({"date": [_day(scene) for scene in scenes]}, dtype="datetime64[ns]")
-    inside = within(days, period, ["date"])
-    if scenes and not inside.any():
-        raise all_outside(str(folder), "scenes", len(scenes), list(days["date"]), period)
-    scenes = [scene for scene, used in zip(scenes, inside, strict=True) if used]
+    scenes = _within_period(folder, source, period, rejected)
     opened = {}
     for scene in _of_most(scenes, rejected):
         try:
@@ -111,13 +106,9 @@ def check_reflectance(
         All lie outside ``period``.
     """
     rejected: list[Rejected] = []
-    scenes = _read(source.find_scenes(folder), source, rejected)
-    days = pd.DataFrame({"date": [_day(scene) for scene in scenes]}, dtype="datetime64[ns]")
-    inside = within(days, period, ["date"])
-    if scenes and not inside.any():
-        raise all_outside(str(folder), "scenes", len(scenes), list(days["date"]), period)
+    scenes = _within_period(folder, source, period, rejected)
     good, beside = [], 0
-    for scene in (s for s, used in zip(scenes, inside, strict=True) if used):
+    for scene in scenes:
         try:
             bands = [source.open_reflectance(scene, b) for b in (source.GREEN, source.SHORTWAVE)]
             own = Grid.from_coords(bands[0], bands[0].attrs["crs"])
@@ -154,6 +145,18 @@ def onto(image: xr.DataArray, lattice: Grid) -> xr.DataArray:
     """``image`` (y, x; lazy) on ``lattice``, with which its pixels coincide; NaN beyond it."""
     tolerance = 2 * COINCIDE_PIXELS * lattice.dx
     return image.reindex({Y: lattice.y, X: lattice.x}, method="nearest", tolerance=tolerance)
+
+
+def _within_period(
+    folder: str | Path, source: Reader, period: Sequence[object] | None, rejected: list[Rejected]
+) -> list[Scene]:
+    """Scenes below ``folder`` within ``period``; NetworkError where all lie outside."""
+    scenes = _read(source.find_scenes(folder), source, rejected)
+    days = pd.DataFrame({"date": [_day(scene) for scene in scenes]}, dtype="datetime64[ns]")
+    inside = within(days, period, ["date"])
+    if scenes and not inside.any():
+        raise all_outside(str(folder), "scenes", len(scenes), list(days["date"]), period)
+    return [scene for scene, used in zip(scenes, inside, strict=True) if used]
 
 
 def _read(paths: Sequence[Path], source: Reader, rejected: list[Rejected]) -> list[Scene]:

@@ -9,10 +9,11 @@ bursts, which see the ground at different Doppler.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -202,28 +203,64 @@ def geocode(
         carrier = Carrier.of(one.swath, one.burst)
         corner = need[0].start, need[1].start
         flat = geocoding.deramp(one.calibrated(*need), corner, carrier)
+        resampled = partial(_resampled, one, flat, corner, carrier)
+        _fill(out, resampled, date, one, grid, height, here, box, bistatic, threads)
 
-        def fill(
-            block: slice,
-            one: BurstSource = one,
-            left: int = left,
-            right: int = right,
-            here: np.ndarray = here,
-            carrier: Carrier = carrier,
-            flat: np.ndarray = flat,
-            corner: tuple[int, int] = corner,
-        ) -> None:
-            part = grid.part(block.start, block.stop, left, right)
-            known = np.where(here[block, left:right], height[block, left:right], np.nan)
-            ground = geocoding.earth_fixed(part, known)
-            at = geocoding.place_in_burst(
-                one.swath, one.burst, date.orbit, ground, bistatic=bistatic
-            )
-            values = geocoding.resample(flat, corner, at, carrier, one.swath.wavelength_m)
-            np.copyto(out[block, left:right], values, where=at.inside)
 
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(fill, _blocks(top, bottom, right - left)))
+def _resampled(
+    one: BurstSource,
+    flat: np.ndarray,
+    corner: tuple[int, int],
+    carrier: Carrier,
+    place: geocoding.Place,
+    _: tuple[slice, slice],
+) -> np.ndarray:
+    """The deramped burst ``flat`` at ``place``, flattened."""
+    return geocoding.resample(flat, corner, place, carrier, one.swath.wavelength_m)
+
+
+def _bare(
+    one: BurstSource,
+    slc: xr.DataArray,
+    carrier: Carrier,
+    place: geocoding.Place,
+    window: tuple[slice, slice],
+) -> np.ndarray:
+    """The flattened image ``slc`` of ``window``, which lies at ``place``, without its phases."""
+    phase = geocoding.phasor(place, carrier, one.swath.wavelength_m)
+    values: np.ndarray = slc[window].values * phase.conj()
+    return values
+
+
+def _fill(
+    out: np.ndarray,
+    values_at: Callable[[geocoding.Place, tuple[slice, slice]], np.ndarray],
+    date: Acquisition,
+    one: BurstSource,
+    grid: Grid,
+    height: np.ndarray,
+    here: np.ndarray,
+    box: tuple[int, int, int, int],
+    bistatic: Bistatic,
+    threads: int,
+) -> None:
+    """Write ``values_at`` the places of burst ``one`` into ``out``, within ``box`` where ``here``.
+
+    A block of rows a thread; ``values_at`` takes where the block's pixels lie in the burst, and its
+    rows and columns.
+    """
+    top, bottom, left, right = box
+
+    def block(rows: slice) -> None:
+        window = rows, slice(left, right)
+        part = grid.part(rows.start, rows.stop, left, right)
+        known = np.where(here[window], height[window], np.nan)
+        ground = geocoding.earth_fixed(part, known)
+        at = geocoding.place_in_burst(one.swath, one.burst, date.orbit, ground, bistatic=bistatic)
+        np.copyto(out[window], values_at(at, window), where=at.inside)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(block, _blocks(top, bottom, right - left)))
 
 
 def _box(here: np.ndarray) -> tuple[int, int, int, int] | None:
@@ -259,29 +296,8 @@ def baseband(
             here = layout == index
             if (box := _box(here)) is None:
                 continue
-            top, bottom, left, right = box
-            carrier = Carrier.of(one.swath, one.burst)
-
-            def fill(
-                block: slice,
-                one: BurstSource = one,
-                left: int = left,
-                right: int = right,
-                here: np.ndarray = here,
-                carrier: Carrier = carrier,
-            ) -> None:
-                part = grid.part(block.start, block.stop, left, right)
-                known = np.where(here[block, left:right], height[block, left:right], np.nan)
-                ground = geocoding.earth_fixed(part, known)
-                at = geocoding.place_in_burst(
-                    one.swath, one.burst, date.orbit, ground, bistatic=bistatic
-                )
-                phase = geocoding.phasor(at, carrier, one.swath.wavelength_m)
-                values = slc[block, left:right].values * phase.conj()
-                np.copyto(out[block, left:right], values, where=at.inside)
-
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(fill, _blocks(top, bottom, right - left)))
+            bare = partial(_bare, one, slc, Carrier.of(one.swath, one.burst))
+            _fill(out, bare, date, one, grid, height, here, box, bistatic, threads)
         yield describe(_on_file(out, grid), "baseband", "deramped image on the map", "1")
 
 
