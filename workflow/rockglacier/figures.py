@@ -947,10 +947,7 @@ def plot_backscatter(
         _factor_map(factors["melt_depression"], "Melt season over winter", "RdBu"),
         _factor_map(trend, f"Trend, {when}", "PuOr"),
     ]
-    panels = [panel for panel in panels if panel.values.notnull().any()] or panels[:1]
-    rows, columns = -(-len(panels) // 3), min(3, len(panels))
-    with _figure(path, _size(grid, rows, columns), title, provenance) as figure:
-        _maps(figure, panels, grid, height, rows, columns)
+    _page(panels, path, grid, height, title, provenance)
 
 
 def plot_snow(
@@ -975,10 +972,22 @@ def plot_snow(
         ("count", "Clear dates", "gray"),
     ]
     panels = [_factor_map(factors[name], text, colours) for name, text, colours in named]
-    panels = [panel for panel in panels if panel.values.notnull().any()]
-    rows, columns = -(-len(panels) // 3), min(3, len(panels))
+    _page(panels, path, grid, height, title, provenance)
+
+
+def _page(
+    panels: Sequence[_Map],
+    path: str | Path,
+    grid: Grid,
+    height: xr.DataArray | None,
+    title: str,
+    provenance: Mapping[str, str] | None,
+) -> None:
+    """Maps of factors, three in a row; what no pixel tells is left out, but for the first."""
+    shown = [panel for panel in panels if panel.values.notnull().any()] or panels[:1]
+    rows, columns = -(-len(shown) // 3), min(3, len(shown))
     with _figure(path, _size(grid, rows, columns), title, provenance) as figure:
-        _maps(figure, panels, grid, height, rows, columns)
+        _maps(figure, shown, grid, height, rows, columns)
 
 
 def _factor_map(
