@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 p
 CORES ?= all
 BIN := $(CURDIR)/.venv/bin
 RESULTS ?= results
-TESTS ?= tests/workflow tests
+TESTS ?= tests
 # The environment is made anew only where the lock changes.
 READY := .venv/.made-from-$(shell git hash-object requirements.lock 2>/dev/null | cut -c1-12)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check

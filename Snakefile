@@ -21,6 +21,7 @@ include: "workflow/rules/snow.smk"
 include: "workflow/rules/stack.smk"
 include: "workflow/rules/network.smk"
 include: "workflow/rules/velocity.smk"
+include: "workflow/rules/factors.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/products.smk"
 

@@ -12,6 +12,11 @@ from rockglacier.grid import Grid
 ROOT = Path(__file__).parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole workflows first: the long ones must not begin when all else has ended."""
+    items.sort(key=lambda item: "workflow" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """The folder of real data (ROCKGLACIER_DATA); the test is skipped where there is none."""

@@ -77,18 +77,19 @@ def keys_table(node):
         if "default" in child:
             need = f"default {shown(child['default'])}"
         about = child["description"].rstrip(".")
-        lines.append(cells(f"`{key}`", about, child["unit"], bounds(child), need))
+        lines.append(
+            cells(f"`{key}`", about, child.get("unit", "keys and values"), bounds(child), need)
+        )
     return "\n".join(lines)
 
 
 def tables():
     found = {"settings": settings_table()}
-    found |= {
-        source: keys_table(entry_schema("track", source)) for source in schema("track")["$defs"]
-    }
-    return found | {
-        source: keys_table(entry_schema("images", source)) for source in schema("images")["$defs"]
-    }
+    for kind in ("track", "images", "climate"):
+        found |= {
+            source: keys_table(entry_schema(kind, source)) for source in schema(kind)["$defs"]
+        }
+    return found
 
 
 def with_tables(text):
@@ -115,9 +116,8 @@ EXAMPLES = [
 
 @pytest.mark.parametrize("block", EXAMPLES, ids=lambda block: block.partition("\n")[0])
 def test_every_region_in_the_documents_is_valid(block, tmp_path):
-    for path in re.findall(
-        r"(?:path|dem|delays|geometry|orbits|stable_ground|moving_areas): *([\w./-]+)", block
-    ):
+    keys = "path|dem|delays|geometry|orbits|stable_ground|moving_areas|glaciers|heights"
+    for path in re.findall(rf"(?:{keys}): *([\w./-]+)", block):
         (tmp_path / path).mkdir(parents=True, exist_ok=True)
     (tmp_path / "example.yaml").write_text(block)
     config = read(CONFIG) | {"regions": "example", "region_folder": str(tmp_path)}
@@ -127,7 +127,7 @@ def test_every_region_in_the_documents_is_valid(block, tmp_path):
 
 def test_every_reader_has_an_example():
     sources = set(re.findall(r"source: *(\w+)", "".join(EXAMPLES)))
-    assert sources == set(schema("track")["$defs"]) | set(schema("images")["$defs"])
+    assert sources == {s for k in ("track", "images", "climate") for s in schema(k)["$defs"]}
 
 
 def test_the_guide_names_every_reason():

@@ -163,39 +163,37 @@ def test_a_region_runs_through_and_a_job_killed_for_memory_gets_more(small, slur
     assert asked[0] == (150, 11) and asked[1] == (750, 21)
 
 
-def test_every_rule_runs_with_only_what_its_environment_lists(small, conda, tmp_path_factory):
-    # Snakemake alone: a package that a script misses cannot be borrowed from its environment.
-    bare = tmp_path_factory.mktemp("snakemake") / "venv"
-    venv.create(bare, with_pip=True)
-    pins = [
-        line.split(" ")[0]
-        for line in (ROOT / "requirements.lock").read_text().splitlines()
-        if "==" in line and not line.startswith(" ")
-    ]
-    constraints = bare / "constraints.txt"
-    constraints.write_text("\n".join(pins))
-    python = str(bare / "bin" / "python")
-    pip = [python, "-m", "pip", "install", "--quiet", "--constraint", str(constraints)]
-    subprocess.run([*pip, "snakemake"], check=True)
-    absent = subprocess.run([python, "-c", "import numpy"], capture_output=True, check=False)
-    assert absent.returncode, "the environment of Snakemake must hold no science packages"
-    small.snakemake = [python, "-m", "snakemake"]
-    variables, options = conda
-    path = variables["PATH"].replace(f"{Path(sys.executable).parent}:", "")
-    small.environment = {**variables, "PATH": f"{bare / 'bin'}:{path}"}
-    small.run(*options, regions="alpha")
-    assert finished(small)
-
-
 # A job is looked for 1, 12, 33, 64 s after it was submitted: few long ones keep the wait short.
 FIRST = ["define_grid", "simulate_stack", "borrow_heights", "prepare_terrain", "trace_sight"]
 FIRST += ["select_network", "choose_reference", "correct_unwrapping", "invert_network"]
 FEW_JOBS = ("--groups", *(f"{rule}=first" for rule in FIRST))
 
 
-def test_slurm_and_conda_together(small, slurm, conda):
+@pytest.fixture
+def bare(tmp_path_factory):
+    """Snakemake alone: a package that a script misses cannot be borrowed from its environment."""
+    folder = tmp_path_factory.mktemp("snakemake") / "venv"
+    venv.create(folder, with_pip=True)
+    pins = [
+        line.split(" ")[0]
+        for line in (ROOT / "requirements.lock").read_text().splitlines()
+        if "==" in line and not line.startswith(" ")
+    ]
+    constraints = folder / "constraints.txt"
+    constraints.write_text("\n".join(pins))
+    python = str(folder / "bin" / "python")
+    pip = [python, "-m", "pip", "install", "--quiet", "--constraint", str(constraints)]
+    subprocess.run([*pip, "snakemake", "snakemake-executor-plugin-slurm"], check=True)
+    absent = subprocess.run([python, "-c", "import xarray"], capture_output=True, check=False)
+    assert absent.returncode, "the environment of Snakemake must hold no science packages"
+    return folder / "bin"
+
+
+def test_every_rule_runs_on_slurm_with_only_what_its_environment_lists(small, bare, slurm, conda):
+    small.snakemake = [str(bare / "python"), "-m", "snakemake"]
     variables, options = conda
-    path = f"{variables['PATH'].split(':')[0]}:{slurm['PATH']}"
+    path = f"{bare}:{variables['PATH'].split(':')[0]}:{slurm['PATH']}"
+    path = path.replace(f"{Path(sys.executable).parent}:", "")
     small.environment = {**slurm, **variables, "PATH": path}
     small.run(*SITE, *FEW_JOBS, *options, regions="alpha")
     assert finished(small)

@@ -2,15 +2,17 @@
 
 import json
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
 from scenes import GRID, add_cross, copy_product
+from shapely import box
 from test_optical_landsat import CLEAR, CLOUD
 from test_optical_reflectance import landsat_scene
 from workspace import Workspace
 
-from rockglacier import io
+from rockglacier import factors, io
 from rockglacier.readers.stack import lonlat_bounds
 
 pytestmark = pytest.mark.filterwarnings("ignore:Object at .snakemake_timestamp")
@@ -20,6 +22,8 @@ name: Gamma
 area: {area}
 dem: {dem}
 dem_datum: ellipsoid
+glaciers: glaciers.gpkg
+factors: true
 optical:
   l2: {{source: landsat, path: level2}}
 tracks:
@@ -42,6 +46,8 @@ def grd_run(noisy_scenes, tmp_path_factory):
     for day in ("20200705", "20200721"):
         snowy(folder, day)
     (folder / "level2" / "broken_MTL.txt").write_text("GROUP = LANDSAT_METADATA_FILE\n")
+    ice = box(GRID.west, GRID.north - 400.0, GRID.west + 400.0, GRID.north)
+    gpd.GeoDataFrame(geometry=[ice], crs=GRID.crs).to_file(folder / "glaciers.gpkg")
     made.run(regions="gamma")
     return made
 
@@ -69,6 +75,20 @@ def test_snow_of_each_date_and_its_count(grd_run):
     factors = io.open_dataset(region / "snow.zarr")
     assert float(factors["count"].max()) == 2.0 and factors["melt_mean"].isnull().all()
     assert (region / "figures" / "snow.png").exists()
+
+
+def test_factors_are_those_of_all_products(grd_run):
+    region = grd_run.results / "gamma"
+    found = io.open_dataset(region / "factors.zarr")
+    assert set(factors.of_techniques(found)) == {"terrain", "outlines", "backscatter", "snow"}
+    snow = io.open_dataset(region / "snow.zarr")["melt_mean"]
+    np.testing.assert_array_equal(found["snow_melt_mean"], snow)
+    dem = io.read_raster(region / "dem.tif")["elevation"]
+    np.testing.assert_allclose(found["elevation"], dem)
+    assert (
+        float(found["glacier_distance"].min()) == 0.0 < found["glacier_share"].attrs["valid_share"]
+    )
+    assert (region / "figures" / "factors.png").exists()
 
 
 def test_every_product_is_there_and_none_of_velocity(grd_run):
@@ -117,8 +137,10 @@ def test_another_date_makes_itself_and_what_sums_up(grd_run, noisy_scenes):
         "backscatter of 20200628",
         "backscatter of all tracks",
         "backscatter through time",
+        "factors",
         "figure of the backscatter",
         "key figures",
+        "page of factors",
     ]
 
 

@@ -232,8 +232,14 @@ def _region(region: Settings, path: Path, defaults: Settings) -> Settings:
             raise ConfigurationError(
                 f"{where}: {key} needs dem, which tells what lies in shadow; name one."
             )
+    climate = region.get("climate") and _entry(region["climate"], "climate", path, "climate")
+    for key in ("climate", "glaciers") if merged["dem"] is None and not tracks else ():
+        if region.get(key):
+            raise ConfigurationError(
+                f"{where}: {key} needs dem, or a track with heights; name one."
+            )
     found = _resolve(merged, schema("settings"), path, "")
-    entries = {"tracks": tracks, "images": images, "optical": optical}
+    entries = {"tracks": tracks, "images": images, "optical": optical, "climate": climate}
     return {"name": region["name"], "file": where, **entries, **found}
 
 

@@ -66,6 +66,26 @@ class VelocitySource(IntEnum):
     BOTH = 3  # their weighted mean
 
 
+class Kind(IntEnum):
+    """What the ground is (bands of ``classes.tif`` and names of its classes)."""
+
+    OTHER = 0
+    ACTIVE = 1  # rock glacier that moves over most of its surface
+    RESTING = 2  # transitional or relict rock glacier
+    DEBRIS_COVERED = 3  # glacier under debris
+    CLEAN = 4  # glacier of bare ice, or firn
+
+
+ROCK_GLACIERS = (Kind.ACTIVE, Kind.RESTING)
+KIND_NAMES = {
+    Kind.OTHER: "other ground",
+    Kind.ACTIVE: "active rock glacier",
+    Kind.RESTING: "transitional or relict rock glacier",
+    Kind.DEBRIS_COVERED: "debris-covered glacier",
+    Kind.CLEAN: "clean glacier",
+}
+
+
 def metres_per_radian(wavelength_m: float) -> float:
     """Displacement toward the satellite (m) per radian of interferometric phase (negative)."""
     return -wavelength_m / (4.0 * np.pi)

@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +82,9 @@ MATCHES = {
     Match.NEIGHBOURS: "unlike its neighbours",
     Match.MEDIAN: "far from their median",
 }
+THUMB = 2.3  # inches of a small map, with its bar
+# Factors around zero.
+SIGNED = ("northness", "eastness", "curvature", "position", "trend", "trend_z", "depression")
 ARROWS = 28  # across the longer side of a map
 
 
@@ -973,6 +976,44 @@ def plot_snow(
     ]
     panels = [_factor_map(factors[name], text, colours) for name, text, colours in named]
     _page(panels, path, grid, height, title, provenance)
+
+
+def plot_factors(
+    factors: xr.Dataset,
+    path: str | Path,
+    *,
+    grid: Grid,
+    title: str = "",
+    provenance: Mapping[str, str] | None = None,
+) -> None:
+    """A small map of each factor of :func:`rockglacier.factors.gather`, by what saw it.
+
+    Titles tell the factor, its unit and the share of the region where it is known; what is known
+    nowhere is left out.
+    """
+    across = 5
+    known = {n: v for n, v in factors.items() if v.attrs["valid_share"] > 0.0}
+    named = sorted(known, key=lambda name: (known[name].attrs["technique"], str(name)))
+    rows = max(1, -(-len(named) // across))
+    size = across * THUMB, rows * (0.8 * THUMB * _shape(grid) + 0.35) + 0.6
+    with _figure(path, size, title, provenance) as figure:
+        panels = []
+        for k, name in enumerate(named):
+            values = known[name]
+            units, share = values.attrs["units"], values.attrs["valid_share"]
+            label = str(name) if units == "1" else f"{name} ({units})"
+            shown = f"{label}\n{values.attrs['technique']}, known in {share:.0%}"
+            colours = "PuOr" if str(name).endswith(SIGNED) else "viridis"
+            panel = replace(_factor_map(values, shown, colours), label="")
+            axes = figure.add_subplot(rows, across, k + 1)
+            _draw(axes, grid, panel, None)
+            axes.set_title(panel.title, fontsize=6)
+            axes.set_xticks([])
+            axes.set_yticks([])
+            panels.append(panel)
+            if k == 0:
+                _compass(axes, grid)
+        _legend(figure, panels)
 
 
 def _page(

@@ -207,21 +207,28 @@ def write_raster(
             copy(source, partial, driver="COG", compress="DEFLATE", predictor="YES")
 
 
-def read_raster(path: str | Path) -> xr.Dataset:
+def read_raster(path: str | Path, *, rows: int | None = None) -> xr.Dataset:
     """Read the bands that :func:`write_raster` wrote into a Dataset of named variables.
 
-    Attributes are the file's tags and ``crs``.
+    Attributes are the file's tags and ``crs``. With ``rows`` in Dask blocks of so many full rows.
     """
     import rasterio
 
     with rasterio.open(path) as source:
-        grid = Grid.from_raster(path)
+        grid = Grid.of(source)
         dataset = xr.Dataset(attrs=dict(source.tags()) | {"crs": grid.crs})
-        for band, name in enumerate(source.descriptions, start=1):
+        if rows is None:
+            layers = (source.read(band) for band in source.indexes)
+        else:
+            import rioxarray
+
+            blocks = {"band": 1, Y: rows, X: -1}
+            layers = iter(rioxarray.open_rasterio(path, chunks=blocks).data)  # type: ignore[union-attr]
+        for band, name, layer in zip(source.indexes, source.descriptions, layers, strict=True):
             tags = source.tags(band)
             attrs = {k: tags[k] for k in ("long_name", "units") if k in tags}
             dataset[name or f"band_{band}"] = xr.DataArray(
-                source.read(band), dims=(Y, X), coords=grid.coords, attrs=attrs
+                layer, dims=(Y, X), coords=grid.coords, attrs=attrs
             )
     return dataset
 

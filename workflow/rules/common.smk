@@ -396,6 +396,7 @@ def figures_of(wildcards):
     found = ["downslope"] if region_velocity(wildcards) else []
     found += ["backscatter"] if scene_tables(wildcards) else []
     found += ["snow"] if REGIONS[wildcards.region]["optical"] else []
+    found += ["factors"] if REGIONS[wildcards.region]["factors"] else []
     for track, keys in REGIONS[wildcards.region]["tracks"].items():
         kinds = {"displacement": ["geometry", "velocity"], "grd": ["geometry"]}.get(
             keys["source"], named
@@ -539,6 +540,29 @@ def snow_factors(wildcards):
     if REGIONS[wildcards.region]["optical"]:
         return f"{config['results']}/{wildcards.region}/snow.zarr"
     return []
+
+
+def region_product(name, key):
+    """The product ``name`` of the region, where its setting ``key`` names what it is made from."""
+
+    def find(wildcards):
+        given = REGIONS[wildcards.region][key]
+        return f"{config['results']}/{wildcards.region}/{name}" if given else []
+
+    return find
+
+
+def region_backscatter(wildcards):
+    """Backscatter of all tracks of the region that show it."""
+    if scene_tables(wildcards):
+        return f"{config['results']}/{wildcards.region}/backscatter.zarr"
+    return []
+
+
+def climate_files(wildcards):
+    """What the region's climate is read from."""
+    keys = REGIONS[wildcards.region]["climate"]
+    return [keys[name] for name in ("path", "heights") if name in keys]
 
 
 def rejected_of_optical(wildcards):

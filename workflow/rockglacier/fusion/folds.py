@@ -123,14 +123,20 @@ class SpatialFolds:
         self.block_m, self.buffer_m = block_m, buffer_m
         self.folds, self.seed = folds, seed
 
-    def blocks(self) -> np.ndarray:
-        """Number of each sample's block, from 0; that of an object's middle for all of it."""
+    def _middles(self) -> tuple[np.ndarray, np.ndarray]:
+        """Places of samples; those of an object are its middle."""
         x, y = self.x.astype(float).copy(), self.y.astype(float).copy()
         for one in np.unique(self.objects[self.objects >= 0]):
             here = self.objects == one
             x[here], y[here] = x[here].mean(), y[here].mean()
-        corner = np.stack([np.floor(x / self.block_m), np.floor(y / self.block_m)], axis=1)
-        _, number = np.unique(corner, axis=0, return_inverse=True)
+        return x, y
+
+    def _corners(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.stack([np.floor(x / self.block_m), np.floor(y / self.block_m)], axis=-1)
+
+    def blocks(self) -> np.ndarray:
+        """Number of each sample's block, from 0; that of an object's middle for all of it."""
+        _, number = np.unique(self._corners(*self._middles()), axis=0, return_inverse=True)
         return np.asarray(number).ravel()
 
     def assigned(self, kinds: np.ndarray) -> np.ndarray:
@@ -154,6 +160,15 @@ class SpatialFolds:
             fold[one] = int(np.argmin(worth))
             held[fold[one]] += share[one]
         return np.asarray(fold[block])
+
+    def of_places(self, x: np.ndarray, y: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+        """Fold of any places (m): that of their block, or of the nearest that holds samples."""
+        from scipy.spatial import KDTree
+
+        middles = self._corners(*self._middles())
+        there = self._corners(np.asarray(x, float), np.asarray(y, float))
+        _, nearest = KDTree(middles).query(there)
+        return np.asarray(self.assigned(kinds)[nearest])
 
     def get_n_splits(self, X: object = None, y: object = None, groups: object = None) -> int:
         """Number of folds."""

@@ -1,0 +1,107 @@
+"""Inventories become labelled pixels and samples that stand for all ground."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import geopandas
+import landscape
+import numpy as np
+import pandas as pd
+import pytest
+from shapely.geometry import Point, box
+
+from rockglacier.conventions import Kind
+from rockglacier.errors import SceneError
+from rockglacier.fusion import labels
+
+KINDS = {"active": ["active"], "resting": ["relict"], "debris_covered": ["dcg"], "clean": ["ice"]}
+
+
+def test_kinds_names_and_places_come_from_the_columns_named(tmp_path: Path) -> None:
+    grid, outlines, _, kind = landscape.make(side=120)
+    outlines.assign(rg_id=[f"R{k}" for k in range(len(outlines))]).to_crs("EPSG:4326").to_file(
+        tmp_path / "i.gpkg"
+    )
+    found = labels.read_labels(tmp_path / "i.gpkg", grid, kinds=KINDS, column="type", name="rg_id")
+    assert found.crs == grid.crs and found["name"].str.startswith("R").all()
+    objects, kinds = labels.rasterised(found, grid)
+    assert (kinds == kind).mean() > 0.999
+    assert set(objects[kinds > 0]) == set(range(len(found)))
+
+
+def test_objects_of_other_values_are_left_out(tmp_path: Path) -> None:
+    grid, outlines, _, _ = landscape.make(side=120)
+    outlines.to_file(tmp_path / "i.gpkg")
+    found = labels.read_labels(
+        tmp_path / "i.gpkg", grid, kinds={"active": ["active"]}, column="type"
+    )
+    assert (found["kind"] == Kind.ACTIVE).all() and len(found) < len(outlines)
+
+
+def test_points_stand_for_discs(tmp_path: Path) -> None:
+    grid, *_ = landscape.make(side=60)
+    middle = geopandas.GeoSeries([Point(601_200.0, 5_198_800.0)], crs=grid.crs).to_crs("EPSG:4326")
+    pd.DataFrame({"lon": middle.x, "lat": middle.y}).to_csv(tmp_path / "p.csv", index=False)
+    found = labels.read_labels(tmp_path / "p.csv", grid, kinds={"active": []}, radius_m=80.0)
+    assert float(found.area[0]) == pytest.approx(np.pi * 80.0**2, rel=0.02)
+
+
+def test_samples_stand_for_all_ground_and_keep_their_distance() -> None:
+    grid, outlines, factors, kind = landscape.make()
+    known = outlines.assign(
+        name="", kind=outlines["type"].map({v: int(k) for k, v in landscape.NAMES.items()})
+    )
+    found = labels.samples(known, grid, factors, per_object=20, background=2000, buffer_m=120.0)
+    assert list(found) == labels.SAMPLES
+    total = found.groupby("kind")["weight"].sum()
+    for one in Kind:
+        assert total[int(one)] == pytest.approx((kind == one).sum(), rel=0.002)
+    assert (kind[found["row"], found["column"]] == found["kind"]).all()
+    assert not found.duplicated(["row", "column"]).any()
+    ground = found[found["kind"] == Kind.OTHER]
+    places = geopandas.points_from_xy(ground["x"], ground["y"])
+    near = geopandas.GeoSeries(places).distance(outlines.union_all())
+    assert near.min() > 60.0
+    assert found.groupby("object").size().drop(-1).max() <= 20
+
+
+def test_background_may_be_as_high_and_steep_as_objects_are() -> None:
+    grid, outlines, factors, _ = landscape.make()
+    known = outlines.assign(name="", kind=int(Kind.ACTIVE))
+    high = outlines.centroid.y > np.median(grid.y)
+    known = known[high].reset_index(drop=True)
+    found = labels.samples(known, grid, factors, background=2000, like="objects")
+    means = found.groupby(found["kind"] > 0)["y"].mean()
+    assert abs(means[True] - means[False]) < 600.0
+    plain = labels.samples(known, grid, factors, background=2000)
+    assert plain[plain["kind"] == 0]["y"].mean() < means[False] - 1000.0
+
+
+def test_bad_inventories_are_named(tmp_path: Path) -> None:
+    grid, outlines, factors, _ = landscape.make(side=60)
+    outlines.to_file(tmp_path / "i.gpkg")
+    with pytest.raises(SceneError, match=r"no column 'class' \(there: type\)"):
+        labels.read_labels(tmp_path / "i.gpkg", grid, kinds=KINDS, column="class")
+    with pytest.raises(SceneError, match=r"none of .* objects is of a known kind"):
+        labels.read_labels(tmp_path / "i.gpkg", grid, kinds={"active": ["x"]}, column="type")
+    with pytest.raises(SceneError, match="cannot be read"):
+        labels.read_labels(tmp_path / "no.gpkg", grid, kinds=KINDS)
+    pd.DataFrame({"a": [1]}).to_csv(tmp_path / "a.csv")
+    with pytest.raises(SceneError, match="lon and lat are needed"):
+        labels.read_labels(tmp_path / "a.csv", grid, kinds=KINDS)
+    everywhere = geopandas.GeoDataFrame(
+        {"name": [""], "kind": [1]}, geometry=[box(*grid.bounds)], crs=grid.crs
+    )
+    with pytest.raises(SceneError, match="no ground is far enough"):
+        labels.samples(everywhere, grid, factors)
+
+
+def test_centroids_of_tibet_are_read(real_data: Callable[[str], Path]) -> None:
+    folder = real_data("inventory/se_tibetan_plateau_rock_glacier_points_guo")
+    from rockglacier.grid import Grid as Map
+
+    grid = Map.over((90.0, 30.0, 91.0, 31.0), 100.0)
+    found = labels.read_labels(
+        folder / "rock_glacier_centroids_49178.csv.gz", grid, kinds={"active": []}, radius_m=100.0
+    )
+    assert 540 <= len(found) <= 580

@@ -1,0 +1,230 @@
+"""Reference inventories: which ground is known to be of which kind, and samples of it.
+
+Labels are somebody's judgement of form, never drawn from the factors that they train. Samples of a
+kind stand for all of its ground: each carries the area that it stands for, so that probabilities
+are those of a pixel anywhere in the region.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from rockglacier.conventions import KIND_NAMES, MAP, Kind
+from rockglacier.errors import SceneError
+from rockglacier.grid import Grid
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+
+logger = logging.getLogger(__name__)
+
+KINDS = {"active": Kind.ACTIVE, "resting": Kind.RESTING, "debris_covered": Kind.DEBRIS_COVERED,
+         "clean": Kind.CLEAN, "other": Kind.OTHER}  # fmt: skip
+BACKGROUND = -1  # in place of the object
+STRATA = 5  # of elevation, and of slope
+SAMPLES = ["x", "y", "row", "column", "object", "kind", "weight"]
+
+
+def read_labels(
+    path: str | Path,
+    grid: Grid,
+    *,
+    kinds: Mapping[str, Sequence[str]],
+    column: str | None = None,
+    name: str | None = None,
+    radius_m: float = 60.0,
+) -> GeoDataFrame:
+    """Labelled objects on ``grid``: name, ``kind`` (:class:`Kind`) and geometry in its CRS.
+
+    Parameters
+    ----------
+    path
+        Vector file, or a table with columns ``lon`` and ``lat`` (degrees, WGS84).
+    kinds
+        Of each kind (KINDS) the values of ``column`` that mean it; of one kind alone, with no
+        column, all objects are of it.
+    column, name
+        Columns of the kind and of the object's name, which is its number where None.
+    radius_m
+        Of the disc that a point stands for.
+
+    Objects of other values are left out, and so are those beyond the grid.
+
+    Raises
+    ------
+    SceneError
+        The file cannot be read or lacks a column, a CRS or a position, or no object is left.
+    """
+    found = _read(path)
+    for wanted in filter(None, (column, name)):
+        if wanted not in found:
+            there = ", ".join(str(c) for c in found if c != "geometry")
+            raise SceneError(f"{path} has no column {wanted!r} (there: {there}); correct labels.")
+    if column is None:
+        kind = pd.Series(int(KINDS[next(iter(kinds))]), found.index)
+    else:
+        means = {str(value): int(KINDS[k]) for k, values in kinds.items() for value in values}
+        kind = found[column].astype(str).map(means)
+        unknown = sorted(set(found[column].astype(str)) - set(means))
+        if unknown:
+            logger.info("%s: %s of %s mean no kind", path, ", ".join(unknown[:9]), column)
+    names = found[name].astype(str) if name else pd.Series(map(str, range(len(found))), found.index)
+    out = found[["geometry"]].assign(name=names, kind=kind)
+    out = out[out["kind"].notna() & out.geometry.notna() & ~out.geometry.is_empty]
+    out = out.assign(kind=out["kind"].astype(int)).to_crs(grid.crs)
+    points = out.geometry.geom_type.isin(["Point", "MultiPoint"])
+    out.loc[points, "geometry"] = out.loc[points].geometry.buffer(radius_m)
+    out["geometry"] = out.geometry.make_valid()
+    west, south, east, north = grid.bounds
+    out = out.cx[west:east, south:north].reset_index(drop=True)
+    if out.empty:
+        raise SceneError(
+            f"{path}: none of {len(found)} objects is of a known kind and within the region; "
+            f"needed: one at least (kinds {dict(kinds)}, column {column})."
+        )
+    for one, count in out["kind"].value_counts().items():
+        logger.info("%d objects: %s", count, KIND_NAMES[Kind(int(str(one)))])
+    return out
+
+
+def _read(path: str | Path) -> GeoDataFrame:
+    import geopandas
+    from pyogrio.errors import DataSourceError
+
+    if str(path).endswith((".csv", ".csv.gz")):
+        table = pd.read_csv(path)
+        lower = {str(c).lower(): c for c in table}
+        at = [next((lower[n] for n in names if n in lower), None)
+              for names in (("lon", "longitude", "x"), ("lat", "latitude", "y"))]  # fmt: skip
+        if None in at:
+            raise SceneError(
+                f"{path} has columns {', '.join(map(str, table))}; lon and lat are needed."
+            )
+        points = geopandas.points_from_xy(table[at[0]], table[at[1]])
+        return geopandas.GeoDataFrame(table, geometry=points, crs="EPSG:4326")
+    try:
+        found: GeoDataFrame = geopandas.read_file(path)
+    except DataSourceError as error:
+        raise SceneError(f"{path} cannot be read ({error}); an inventory is needed.") from error
+    if found.crs is None:
+        raise SceneError(f"{path} states no CRS; set it (ogr2ogr -a_srs EPSG:…).")
+    return found
+
+
+def rasterised(labels: GeoDataFrame, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Object (row of ``labels``; BACKGROUND: none) and kind (y, x) of pixels' middles.
+
+    Smaller objects lie over greater ones.
+    """
+    from rasterio.features import rasterize
+
+    order = labels.geometry.area.sort_values(ascending=False).index
+    objects = rasterize(
+        [(labels.geometry[i], int(i)) for i in order], out_shape=grid.shape, fill=BACKGROUND,
+        transform=grid.transform, dtype="int32",
+    )  # fmt: skip
+    kinds = np.where(objects >= 0, labels["kind"].to_numpy()[objects], int(Kind.OTHER))
+    return objects, kinds
+
+
+def samples(
+    labels: GeoDataFrame,
+    grid: Grid,
+    surface: xr.Dataset,
+    *,
+    per_object: int = 150,
+    background: int = 6000,
+    buffer_m: float = 100.0,
+    like: Literal["region", "objects"] = "region",
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Labelled pixels, columns SAMPLES: place, object, kind, and the pixels that it stands for.
+
+    Parameters
+    ----------
+    surface
+        ``elevation`` (m) and ``slope`` (deg; y, x), of whose strata background is drawn.
+    per_object
+        Most pixels of one object.
+    background
+        Pixels of other ground, farther than ``buffer_m`` from every object.
+    like
+        Background has the strata of the ``region``, or of the ``objects``: other ground as high and
+        as steep as they are.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    rng = np.random.default_rng(seed)
+    objects, kinds = rasterised(labels, grid)
+    rows, columns, weights = [], [], []
+    for one in range(len(labels)):
+        at = np.flatnonzero(objects.ravel() == one)
+        if not at.size:
+            logger.info("object %s is smaller than a pixel", labels["name"][one])
+            continue
+        taken = rng.choice(at, min(per_object, at.size), replace=False)
+        row, column = np.unravel_index(taken, grid.shape)
+        rows.append(row)
+        columns.append(column)
+        weights.append(np.full(taken.size, at.size / taken.size))
+    far = distance_transform_edt(objects < 0, sampling=grid.spacing_m) > buffer_m
+    stratum = _strata(surface)
+    eligible = far & (stratum >= 0)
+    drawn, worth = _drawn(stratum, eligible, objects >= 0, background, like, rng)
+    row, column = np.unravel_index(drawn, grid.shape)
+    row, column = np.concatenate([*rows, row]), np.concatenate([*columns, column])
+    return pd.DataFrame({
+        "x": grid.x[column], "y": grid.y[row], "row": row, "column": column,
+        "object": objects[row, column], "kind": kinds[row, column],
+        "weight": np.concatenate([*weights, worth]),
+    })  # fmt: skip
+
+
+def _strata(surface: xr.Dataset) -> np.ndarray:
+    """Number (y, x) of the stratum of elevation and slope; -1 where they are unknown."""
+    out = np.zeros(surface["elevation"].shape, int)
+    known = np.ones(out.shape, bool)
+    for name in ("elevation", "slope"):
+        values = surface[name].transpose(*MAP).values
+        seen = np.isfinite(values)
+        known &= seen
+        edges = np.quantile(values[seen], np.linspace(0.0, 1.0, STRATA + 1)[1:-1])
+        out = out * STRATA + np.searchsorted(edges, np.where(seen, values, 0.0))
+    return np.where(known, out, -1)
+
+
+def _drawn(
+    stratum: np.ndarray, eligible: np.ndarray, labelled: np.ndarray, number: int,
+    like: Literal["region", "objects"], rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Flat indices of background pixels, and how many pixels each stands for.
+
+    Of the ground that lies too near to objects to be drawn, that farther off tells.
+    """
+    count = STRATA * STRATA
+    there = np.bincount(stratum[eligible], minlength=count)
+    other = np.bincount(stratum[(stratum >= 0) & ~labelled], minlength=count)
+    wanted = other
+    if like == "objects":
+        wanted = np.bincount(stratum[labelled & (stratum >= 0)], minlength=count)
+    share = np.where(there > 0, wanted, 0) / max(1, np.where(there > 0, wanted, 0).sum())
+    drawn, worth = [], []
+    for one in np.flatnonzero(share > 0):
+        at = np.flatnonzero(eligible.ravel() & (stratum.ravel() == one))
+        size = min(at.size, max(1, round(share[one] * number)))
+        drawn.append(rng.choice(at, size, replace=False))
+        stands = other[one] if like == "region" else size
+        worth.append(np.full(size, stands / size))
+    if not drawn:
+        raise SceneError(
+            "no ground is far enough from every object to serve as background; enlarge the region, "
+            "or lessen the buffer around objects."
+        )
+    return np.concatenate(drawn), np.concatenate(worth)

@@ -1,0 +1,118 @@
+"""From factors to maps: probability of each kind of ground, its doubt, and who told it.
+
+Where no technique saw anything nothing is told; where some did, how many is told along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from rockglacier.conventions import KIND_NAMES, MAP, Kind, describe
+from rockglacier.errors import SceneError
+from rockglacier.fusion.models import Pooled
+from rockglacier.fusion.training import Trained, rock_glacier
+
+BAND = (0.05, 0.95)  # of models of resampled ground
+NAMES = {kind: f"p_{kind.name.lower()}" for kind in Kind}
+# Techniques that look at the ground; what is known of every place (relief, climate) is none.
+EVERYWHERE = ("terrain", "climate", "outlines")
+
+
+def probabilities(
+    factors: xr.Dataset, trained: Trained, *, fold: np.ndarray | None = None,
+    of_folds: Sequence[Trained] = (),
+) -> xr.Dataset:  # fmt: skip
+    """Maps (y, x) of what ``trained`` tells of ``factors`` (y, x; in memory).
+
+    ``probability`` of rock glaciers of any activity with its band ``probability_low`` and
+    ``probability_high`` (5 to 95 % of models of resampled ground), ``p_<kind>`` of each kind,
+    ``kind`` (:class:`Kind`; the likeliest, of those beside other ground where rock glaciers pass
+    the threshold), ``valid_techniques``: how many saw the ground, and ``technique``: the number,
+    in the model's order, of the one that speaks most for rock glaciers or against them.
+
+    With ``fold`` (y, x) each place is told by the model ``of_folds`` of that number, which never
+    saw it; without a band.
+
+    Raises
+    ------
+    SceneError
+        A factor of the model is not there.
+    """
+    missing = [n for t in (of_folds or [trained]) for n in t.factors if n not in factors]
+    if missing:
+        raise SceneError(
+            f"the model needs {', '.join(dict.fromkeys(missing))}, which the region has not "
+            f"(there: {', '.join(map(str, factors))}); add their sources, or train a model "
+            "without them."
+        )
+    shape = tuple(factors.sizes[d] for d in MAP)
+    maps = {name: np.full(shape, np.nan) for name in _descriptions()}
+    if fold is None:
+        _fill(maps, np.ones(shape, bool), factors, trained, trained.others)
+    else:
+        for number, own in enumerate(of_folds):
+            _fill(maps, fold == number, factors, own, ())
+    out = xr.Dataset(coords={d: factors[d] for d in MAP})
+    for name, (long_name, units) in _descriptions().items():
+        array = xr.DataArray(maps[name].astype(np.float32), dims=MAP)
+        out[name] = describe(array, name, long_name, units)
+    return out
+
+
+def _descriptions() -> dict[str, tuple[str, str]]:
+    low, high = (f"{100.0 * share:.0f} %" for share in BAND)
+    kinds = ", ".join(f"{int(kind)} {name}" for kind, name in KIND_NAMES.items())
+    return {
+        "probability": ("probability of rock glaciers", "1"),
+        "probability_low": (f"{low} of models of resampled ground", "1"),
+        "probability_high": (f"{high} of models of resampled ground", "1"),
+        **{NAMES[kind]: (f"probability of {KIND_NAMES[kind]}", "1") for kind in Kind},
+        "kind": (f"kind of ground: {kinds}", "1"),
+        "valid_techniques": ("techniques that saw the ground", "1"),
+        "technique": ("technique that speaks most for rock glaciers or against, by number", "1"),
+    }  # fmt: skip
+
+
+def _fill(
+    maps: dict[str, np.ndarray], here: np.ndarray, factors: xr.Dataset, trained: Trained,
+    others: Sequence[Pooled],
+) -> None:  # fmt: skip
+    """Tell of the pixels ``here`` (y, x; bool)."""
+    if not here.any():
+        return
+    X = np.stack([factors[n].transpose(*MAP).values[here] for n in trained.factors], axis=1)
+    X = X.astype(np.float64)
+    P = trained.probabilities(X)[0]
+    saw = trained.model.saw(X)
+    told = saw.any(axis=1)
+    glacier = rock_glacier(P)
+    maps["probability"][here] = np.where(told, glacier, np.nan)
+    if others:
+        many = rock_glacier(trained.probabilities(X, models=others))
+        for name, values in zip(
+            ("probability_low", "probability_high"), np.quantile(many, BAND, axis=0), strict=True
+        ):
+            maps[name][here] = np.where(told, values, np.nan)
+    for kind in Kind:
+        maps[NAMES[kind]][here] = np.where(told, P[:, kind], np.nan)
+    maps["kind"][here] = np.where(told, kinds_of(P, trained.low), np.nan)
+    names = list(trained.model.techniques)
+    looks = [k for k, name in enumerate(names) if name not in EVERYWHERE]
+    maps["valid_techniques"][here] = saw[:, looks].sum(axis=1)
+    speaks = trained.model.speaks(X, [int(k) for k in Kind if k in (Kind.ACTIVE, Kind.RESTING)])
+    maps["technique"][here] = np.where(told, np.argmax(np.abs(speaks), axis=1), np.nan)
+
+
+def kinds_of(P: np.ndarray, low: float) -> np.ndarray:
+    """Kind (sample) of probabilities (sample, kind): rock glacier where that passes ``low``.
+
+    Else the likeliest of the other kinds.
+    """
+    glacier = [int(Kind.ACTIVE), int(Kind.RESTING)]
+    rest = [int(k) for k in Kind if int(k) not in glacier]
+    of_glacier = np.array(glacier)[np.argmax(P[:, glacier], axis=1)]
+    of_rest = np.array(rest)[np.argmax(P[:, rest], axis=1)]
+    return np.asarray(np.where(rock_glacier(P) >= low, of_glacier, of_rest))

@@ -1,0 +1,383 @@
+"""Models of the kind of ground behind one interface, and the pooling of what techniques say.
+
+Each technique has a model of its own, so that where one saw nothing the others still speak. Their
+odds are multiplied, each raised to a power below one where it repeats what others say; powers and
+shares of kinds are those under which held-out ground is foretold best.
+
+Source
+------
+Logarithmic pooling of probabilities: Genest & Zidek (1986), doi:10.1214/ss/1177013825. Weights of
+experts from held-out data: Wolpert (1992), doi:10.1016/S0893-6080(05)80023-1. Calibration: Platt
+(1999), Advances in Large Margin Classifiers, 61. Overlay of the best factor of each technique by
+its AUC: the literal reading of "fusion through selecting and combining the optimum factors".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import log_softmax, logsumexp
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import SplineTransformer
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
+
+from rockglacier.fusion.bivariate import Bivariate
+
+Model = Literal[
+    "logistic regression", "information value", "frequency ratio", "weights of evidence",
+    "random forest", "gradient boosting", "overlay",
+]  # fmt: skip
+MODELS: tuple[str, ...] = get_args(Model)
+LEAST_KNOWN = 0.5  # of a technique's factors, below which it saw nothing
+FLOOR = 1e-6  # of a probability
+STEADY = 0.005  # penalty on powers that depart from one, of a nat a sample
+TREES, LEAF = 500, 20
+
+
+def estimator(model: Model, *, seed: int = 0) -> Any:
+    """A classifier of factors (sample, factor; NaN where unknown) of one technique."""
+    if model in ("information value", "frequency ratio", "weights of evidence"):
+        return Bivariate(model)
+    if model == "overlay":
+        return Overlay()
+    if model == "random forest":
+        forest = RandomForestClassifier(
+            TREES, min_samples_leaf=LEAF, max_features="sqrt", random_state=seed
+        )
+        return CalibratedClassifierCV(forest, method="sigmoid", cv=3)
+    if model == "gradient boosting":
+        boosted = HistGradientBoostingClassifier(
+            learning_rate=0.1, max_iter=60, min_samples_leaf=LEAF, l2_regularization=1.0,
+            random_state=seed,
+        )  # fmt: skip
+        return CalibratedClassifierCV(boosted, method="sigmoid", cv=3)
+    return Additive()
+
+
+class Additive(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Multinomial logistic regression of splines of ranks, with penalty 1/(2 ``C``).
+
+    Ranks tame long tails; splines let ground be likeliest at a middle value. A factor that is
+    missing adds nothing.
+    """
+
+    def __init__(self, C: float = 3.0) -> None:
+        self.C = C
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Additive:
+        """Fit to ``X`` (sample, factor) and the kinds ``y`` (sample)."""
+        X, y = validate_data(self, X, y, ensure_all_finite="allow-nan")
+        check_classification_targets(y)
+        weight = _check_sample_weight(sample_weight, X)
+        self.classes_ = np.unique(y)
+        self.quantiles_ = _quantiles(X, weight)
+        # Over ranks, which lie between 0 and 1 whatever the samples.
+        bends = SplineTransformer(n_knots=5, degree=2, handle_missing="zeros")
+        self.bends_ = bends.fit(np.repeat([[0.0], [1.0]], X.shape[1], axis=1))
+        self.model_ = None
+        if self.classes_.size > 1:
+            self.model_ = LogisticRegression(C=self.C, max_iter=500)
+            self.model_.fit(self._bent(X), y, sample_weight=weight)
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probability (sample, kind)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, ensure_all_finite="allow-nan")
+        if self.model_ is None:
+            return np.ones((X.shape[0], 1))
+        return np.asarray(self.model_.predict_proba(self._bent(X)))
+
+    def _bent(self, X: np.ndarray) -> np.ndarray:
+        return np.asarray(self.bends_.transform(_ranks(X, self.quantiles_)))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The likeliest kind of each sample."""
+        P = self.predict_proba(X)
+        return np.asarray(self.classes_[np.argmax(P, axis=1)])
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+class Overlay(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Classifier by ranks of factors, weighted by how well each alone tells a kind.
+
+    The rank of a factor among the samples (its share below) is its membership, turned round where
+    low values tell the kind. Memberships are weighted by AUC - 0.5. Of a kind the overlay is their
+    mean; multinomial logistic regression makes probabilities of the overlays of all kinds.
+    """
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Overlay:
+        """Fit to ``X`` (sample, factor) and the kinds ``y`` (sample)."""
+        X, y = validate_data(self, X, y, ensure_all_finite="allow-nan")
+        check_classification_targets(y)
+        weight = _check_sample_weight(sample_weight, X)
+        self.classes_, kind = np.unique(y, return_inverse=True)
+        self.quantiles_ = _quantiles(X, weight)
+        self.power_ = np.zeros((self.classes_.size, X.shape[1]))
+        for k in range(self.classes_.size):
+            for f, values in enumerate(X.T):
+                known = np.isfinite(values) & (weight > 0)
+                is_kind = kind[known] == k
+                if is_kind.any() and not is_kind.all():
+                    auc = roc_auc_score(is_kind, values[known], sample_weight=weight[known])
+                    self.power_[k, f] = float(auc) - 0.5
+        self.model_ = None
+        if self.classes_.size > 1:
+            scores = self._overlays(X)
+            self.model_ = LogisticRegression(C=10.0, max_iter=500)
+            self.model_.fit(scores, y, sample_weight=weight)
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probability (sample, kind)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, ensure_all_finite="allow-nan")
+        if self.model_ is None:
+            return np.ones((X.shape[0], 1))
+        return np.asarray(self.model_.predict_proba(self._overlays(X)))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The likeliest kind of each sample."""
+        P = self.predict_proba(X)
+        return np.asarray(self.classes_[np.argmax(P, axis=1)])
+
+    def _overlays(self, X: np.ndarray) -> np.ndarray:
+        """Weighted mean membership (sample, kind), 0.5 where nothing is known."""
+        rank = _ranks(X, self.quantiles_)
+        out = np.full((X.shape[0], self.classes_.size), 0.5)
+        for k, power in enumerate(self.power_):
+            weight = np.where(np.isfinite(X), np.abs(power), 0.0)
+            member = np.where(power >= 0.0, rank, 1.0 - rank)
+            total = weight.sum(axis=1)
+            told = (weight * np.nan_to_num(member)).sum(axis=1)
+            np.divide(told, total, out=out[:, k], where=total > 0.0)
+        return out
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+class Pooled(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Classifier that pools the odds of one classifier a technique.
+
+    Parameters
+    ----------
+    techniques
+        Of each technique, the columns of its factors.
+    base
+        Classifier of one technique's factors, cloned for each.
+    folds
+        Folds by ground, within which the powers of techniques are learnt.
+
+    Attributes
+    ----------
+    classes_
+        Kinds, ascending.
+    power_
+        Of each technique, what its log-odds are multiplied by.
+    share_
+        Logarithm of the share of each kind, of the region the samples stand for.
+    held_out_
+        Probability (sample, kind) of the samples, by models of other ground.
+    """
+
+    def __init__(
+        self, techniques: Mapping[str, Sequence[int]], base: Any = None, folds: int = 4
+    ) -> None:
+        self.techniques = techniques
+        self.base = base
+        self.folds = folds
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Pooled:
+        """Fit to ``X`` (sample, factor), the kinds ``y`` and the ground ``groups`` (sample).
+
+        Samples of one group (a block of ground) are of one fold; each is a group of its own where
+        none are given.
+        """
+        X, y = validate_data(self, X, y, ensure_all_finite="allow-nan")
+        check_classification_targets(y)
+        weight = _check_sample_weight(sample_weight, X)
+        self.classes_, kind = np.unique(y, return_inverse=True)
+        base = estimator("logistic regression") if self.base is None else self.base
+        # Every kind counts alike for a technique; their shares are the pool's to tell.
+        total = np.bincount(kind, weight, self.classes_.size)
+        alike = weight / total[kind]
+        self.share_ = np.log(np.fmax(total / total.sum(), FLOOR))
+        self.models_ = {
+            name: self._fitted(base, X[:, list(columns)], kind, alike)
+            for name, columns in self.techniques.items()
+        }
+        held_out = self._held_out(base, X, kind, alike, groups)
+        self.power_, self.shift_ = self._powers(held_out, kind, weight)
+        pooled = self._pool(held_out, self.power_, self.shift_)
+        self.held_out_ = np.exp(log_softmax(pooled, axis=1))
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probability (sample, kind); the shares of kinds where no technique saw anything."""
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, ensure_all_finite="allow-nan")
+        told = np.stack([self._odds(name, X) for name in self.techniques])
+        return np.asarray(np.exp(log_softmax(self._pool(told, self.power_, self.shift_), axis=1)))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The likeliest kind of each sample."""
+        P = self.predict_proba(X)
+        return np.asarray(self.classes_[np.argmax(P, axis=1)])
+
+    def speaks(self, X: np.ndarray, kinds: Sequence[int]) -> np.ndarray:
+        """Log-odds (sample, technique) by which each speaks for ``kinds``, against all others."""
+        inside = np.isin(self.classes_, list(kinds))
+        X = np.asarray(X, float)
+        out = np.zeros((X.shape[0], len(self.techniques)))
+        if inside.any() and not inside.all():
+            for k, name in enumerate(self.techniques):
+                told = self.power_[k] * self._odds(name, X)
+                out[:, k] = logsumexp(told[:, inside], axis=1) - logsumexp(told[:, ~inside], axis=1)
+                out[:, k] -= np.log(inside.sum() / (~inside).sum())
+        return out
+
+    def saw(self, X: np.ndarray) -> np.ndarray:
+        """Whether each technique (sample, technique) knows half of its factors or more."""
+        return np.stack(
+            [_known(np.asarray(X, float)[:, list(c)]) for c in self.techniques.values()], axis=1
+        )
+
+    @staticmethod
+    def _fitted(base: Any, X: np.ndarray, kind: np.ndarray, weight: np.ndarray) -> Any:
+        """The model of a technique; None where it saw samples of fewer than two kinds."""
+        seen = _known(X)
+        if np.unique(kind[seen]).size < 2:
+            return None
+        scale = seen.sum() / weight[seen].sum()  # penalties count samples
+        # Samples are few: threads would wait for each other more than they would help.
+        with threadpool_limits(1):
+            return clone(base).fit(X[seen], kind[seen], sample_weight=scale * weight[seen])
+
+    def _odds(self, name: str, X: np.ndarray, model: Any = None) -> np.ndarray:
+        """What a technique says (sample, kind): log p about its mean; 0 where it saw nothing."""
+        part = X[:, list(self.techniques[name])]
+        return self._said(self.models_[name] if model is None else model, part)
+
+    def _said(self, model: Any, part: np.ndarray) -> np.ndarray:
+        out = np.zeros((part.shape[0], self.classes_.size))
+        seen = _known(part)
+        if model is None or not seen.any():
+            return out
+        P = np.log(np.fmax(model.predict_proba(part[seen]), FLOOR))
+        # A kind that the technique never saw: it says nothing of it.
+        own = np.asarray(model.classes_, int)
+        P = P - P.mean(axis=1, keepdims=True)
+        told = np.zeros((P.shape[0], self.classes_.size))
+        told[:, own] = P
+        out[seen] = told
+        return out
+
+    def _held_out(
+        self, base: Any, X: np.ndarray, kind: np.ndarray, weight: np.ndarray, groups: Any
+    ) -> np.ndarray:
+        """What techniques say (technique, sample, kind) of ground that they were not fitted to."""
+        groups = np.arange(kind.size) if groups is None else np.asarray(groups)
+        _, group = np.unique(groups, return_inverse=True)
+        number = min(self.folds, int(group.max()) + 1)
+        out = np.zeros((len(self.techniques), kind.size, self.classes_.size))
+        if number < 2:
+            return np.stack([self._odds(name, X) for name in self.techniques])
+        # Groups are dealt by size, the largest first.
+        size = np.bincount(group)
+        fold = np.empty(size.size, int)
+        held = np.zeros(number)
+        for one in np.argsort(-size, kind="stable"):
+            fold[one] = int(np.argmin(held))
+            held[fold[one]] += size[one]
+        for one in range(number):
+            test = fold[group] == one
+            for k, columns in enumerate(self.techniques.values()):
+                part = X[:, list(columns)]
+                model = self._fitted(base, part[~test], kind[~test], weight[~test])
+                out[k, test] = self._said(model, part[test])
+        return out
+
+    def _pool(self, told: np.ndarray, power: np.ndarray, shift: np.ndarray) -> np.ndarray:
+        return np.asarray(self.share_ + shift + np.tensordot(power, told, axes=1))
+
+    def _powers(
+        self, told: np.ndarray, kind: np.ndarray, weight: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Powers (technique) and shifts of log shares (kind) that foretell best."""
+        share = weight / weight.sum()
+        known = share > 0
+        count, kinds = len(told), self.classes_.size
+        chosen = np.eye(kinds)[kind]
+
+        def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+            power, shift = parameters[:count], parameters[count:]
+            log_p = log_softmax(self._pool(told, power, shift), axis=1)
+            misfit = -(share[known] * (chosen * log_p).sum(axis=1)[known]).sum()
+            off = np.exp(log_p) - chosen
+            slope = np.concatenate([
+                np.einsum("s,tsk,sk->t", share, told, off), (share[:, None] * off).sum(axis=0),
+            ])  # fmt: skip
+            apart = np.concatenate([power - 1.0, shift])
+            entropy = -(np.exp(self.share_) * self.share_).sum()
+            return misfit + STEADY * entropy * (
+                apart**2
+            ).sum(), slope + 2 * STEADY * entropy * apart
+
+        start = np.concatenate([np.full(count, 1.0 / max(1, count) ** 0.5), np.zeros(kinds)])
+        bounds = [(0.0, 1.5)] * count + [(-3.0, 3.0)] * kinds
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+        return found[:count], found[count:]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+SHARES = np.linspace(0.0, 1.0, 101)
+
+
+def _quantiles(X: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Quantiles (factor, SHARES) of factors (sample, factor), the unknown left out."""
+    out = np.zeros((X.shape[1], SHARES.size))
+    for edges, values in zip(out, X.T, strict=True):
+        known = np.isfinite(values) & (weight > 0.0)
+        if known.any():
+            edges[:] = np.quantile(
+                values[known], SHARES, weights=weight[known], method="inverted_cdf"
+            )
+    return out
+
+
+def _ranks(X: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
+    """Share of samples below each value (sample, factor); of ties the middle; NaN stays."""
+    out = np.full(X.shape, np.nan)
+    for rank, values, edges in zip(out.T, X.T, quantiles, strict=True):
+        known = np.isfinite(values)
+        low = np.interp(values[known], edges, SHARES)
+        high = 1.0 - np.interp(-values[known], -edges[::-1], SHARES)
+        rank[known] = 0.5 * (low + high)
+    return out
+
+
+def _known(X: np.ndarray) -> np.ndarray:
+    """Samples of which a technique knows LEAST_KNOWN of its factors (sample, factor) or more."""
+    if not X.shape[1]:
+        return np.zeros(X.shape[0], bool)
+    return np.asarray(np.isfinite(X).mean(axis=1) >= LEAST_KNOWN)

@@ -1,0 +1,325 @@
+"""Training a model of the kind of ground, judging it on ground it never saw, and keeping it.
+
+A model file is a value: what it was trained on, which factors it uses and why, how well it did on
+held-out ground, and the classifiers themselves. It is read without running code of the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+
+from rockglacier.conventions import KIND_NAMES, ROCK_GLACIERS, Kind
+from rockglacier.errors import ConfigurationError, RockGlacierError, SceneError
+from rockglacier.fusion import selection
+from rockglacier.fusion.folds import SpatialFolds, variogram
+from rockglacier.fusion.labels import BACKGROUND
+from rockglacier.fusion.models import MODELS, Model, Pooled, estimator
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1  # of the model file
+REGION_M = 1e7  # between the coordinates of regions, so that none neighbours another
+
+
+@dataclass(frozen=True)
+class How:
+    """How a model is trained."""
+
+    model: Model = "logistic regression"
+    seed: int = 0
+    folds: int = 5
+    block_m: float = 2000.0  # least side of a block
+    reach_m: float = 6000.0  # within which residuals may be alike
+    buffer_m: float = 200.0
+    bootstraps: int = 20
+    select: bool = True
+    limits: selection.Limits = field(default_factory=selection.Limits)
+
+    def __post_init__(self) -> None:
+        if self.model not in MODELS:
+            raise ConfigurationError(
+                f"model {self.model!r} is unknown; needed: one of {', '.join(MODELS)}."
+            )
+
+
+@dataclass
+class Trained:
+    """A model and all that tells what it is worth.
+
+    ``factors``: names in the order of its columns; ``fates`` of all factors; ``model`` and, for the
+    band of its doubt, models of resampled ground (``others``); ``low``, ``high``: probability of
+    rock glaciers beyond which ground is an object's, and one has to have some; ``block_m``: side of
+    a block; ``notes``: what it was trained on and how.
+    """
+
+    factors: list[str]
+    fates: pd.DataFrame
+    model: Pooled
+    others: list[Pooled]
+    low: float
+    high: float
+    block_m: float
+    notes: dict[str, Any]
+
+    def probabilities(self, X: np.ndarray, *, models: Sequence[Pooled] | None = None) -> np.ndarray:
+        """Probability (model, sample, kind; all of :class:`Kind`) of factors (sample, factor)."""
+        found = []
+        for model in [self.model] if models is None else models:
+            P = np.zeros((len(X), len(Kind)))
+            P[:, model.classes_.astype(int)] = model.predict_proba(X)
+            found.append(P)
+        return np.stack(found)
+
+
+def rock_glacier(P: np.ndarray) -> np.ndarray:
+    """Probability of rock glaciers of any activity, from those of all kinds (..., kind)."""
+    return np.asarray(P[..., [int(kind) for kind in ROCK_GLACIERS]].sum(axis=-1))
+
+
+def joined(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Samples of several regions as one table: their objects and places apart, ``region`` named."""
+    parts, objects = [], 0
+    for k, (region, table) in enumerate(sorted(tables.items())):
+        own = table["object"].to_numpy()
+        parts.append(table.assign(
+            region=region, x=table["x"] + k * REGION_M,
+            object=np.where(own >= 0, own + objects, BACKGROUND),
+        ))  # fmt: skip
+        objects += int(own.max(initial=-1)) + 1
+    return pd.concat(parts, ignore_index=True)
+
+
+def folds_of(samples: pd.DataFrame, how: How, *, block_m: float) -> SpatialFolds:
+    """Folds of ``samples`` by blocks of ``block_m``."""
+    return SpatialFolds(
+        samples["x"].to_numpy(), samples["y"].to_numpy(), samples["object"].to_numpy(),
+        block_m=block_m, buffer_m=how.buffer_m, folds=how.folds, seed=how.seed,
+    )  # fmt: skip
+
+
+def train(samples: pd.DataFrame, techniques: Mapping[str, Sequence[str]], how: How) -> Trained:
+    """A model of ``samples``: columns SAMPLES and those of all factors of ``techniques``.
+
+    Raises
+    ------
+    RockGlacierError
+        Samples are of one kind alone, or no factor is left.
+    """
+    y, weight = samples["kind"].to_numpy(), samples["weight"].to_numpy()
+    kinds = {KIND_NAMES[Kind(k)]: int((y == k).sum()) for k in np.unique(y)}
+    if len(kinds) < 2:
+        raise RockGlacierError(
+            f"all {len(samples)} samples are of one kind ({', '.join(kinds)}); two or more are "
+            "needed: name more kinds under labels, or enlarge the region."
+        )
+    block_m = _block_side(samples, techniques, how)
+    folds = folds_of(samples, how, block_m=block_m)
+    splits = _usable(list(folds.split(samples, y)), y)
+    base = estimator(how.model, seed=how.seed)
+    # Choosing asks hundreds of models: the quickest additive one answers for all.
+    quick = estimator("information value")
+    fates, used = [], {}
+    for technique, names in techniques.items():
+        found = _fates(samples[list(names)], y, weight, splits, quick, how)
+        fates.append(found.assign(technique=technique))
+        if names := selection.chosen(found):
+            used[technique] = names
+    if not used:
+        raise RockGlacierError(
+            "no factor tells the kinds apart; see the limits of fusion, and the labels."
+        )
+    factors = [name for names in used.values() for name in names]
+    columns = {t: [factors.index(name) for name in names] for t, names in used.items()}
+    X = samples[factors].to_numpy(np.float64)
+    blocks = folds.blocks()
+    model = Pooled(columns, base).fit(X, y, sample_weight=weight, groups=blocks)
+    others = list(_resampled(X, y, weight, blocks, columns, base, how))
+    held_out = np.zeros((y.size, len(Kind)))
+    held_out[:, model.classes_.astype(int)] = model.held_out_
+    low, high = _thresholds(held_out, y, weight)
+    for one in (model, *others):
+        del one.held_out_  # as long as the samples, and of no use to who predicts
+    notes = {
+        "kinds": kinds, "samples": len(samples), "digest": digest(samples), **_plain(how),
+        "regions": sorted(set(samples.get("region", pd.Series(["?"])))),
+        "powers": dict(zip(columns, np.round(model.power_, 3).tolist(), strict=True)),
+    }  # fmt: skip
+    return Trained(factors, pd.concat(fates, ignore_index=True), model, others, low, high, block_m,
+                   notes)  # fmt: skip
+
+
+def cross_validated(
+    samples: pd.DataFrame, techniques: Mapping[str, Sequence[str]], how: How, *, block_m: float
+) -> Iterator[tuple[int, Trained, np.ndarray]]:
+    """Fold, the model of all other ground, and the rows of ``samples`` that it is judged on.
+
+    All is done anew in each fold, choice of factors and of thresholds too. Folds whose training
+    lacks a kind are left out.
+    """
+    y = samples["kind"].to_numpy()
+    folds = folds_of(samples, how, block_m=block_m)
+    number = folds.assigned(y)
+    for train_rows, judged in folds.split(samples, y):
+        if len(np.unique(y[train_rows])) < 2:
+            logger.warning("a fold is left out: what is left to train on is of one kind")
+            continue
+        own = samples.iloc[train_rows].reset_index(drop=True)
+        yield int(number[judged[0]]), train(own, techniques, how), judged
+
+
+def digest(samples: pd.DataFrame) -> str:
+    """Digest of training data: rows, columns and values."""
+    values = pd.util.hash_pandas_object(samples, index=False).to_numpy()
+    names = ",".join(map(str, samples))
+    return hashlib.sha256(names.encode() + values.tobytes()).hexdigest()[:16]
+
+
+def save(trained: Trained, path: str | Path, *, provenance: Mapping[str, str]) -> None:
+    """Write the model file, whole or not at all."""
+    import skops.io
+
+    from rockglacier.io import atomic
+
+    content = {f: getattr(trained, f) for f in trained.__dataclass_fields__}
+    content["fates"] = trained.fates.to_dict("list")
+    with atomic(path) as partial:
+        skops.io.dump({"format": FORMAT, **content, "provenance": dict(provenance)}, partial)
+
+
+def load(path: str | Path) -> Trained:
+    """Read what :func:`save` wrote; nothing but known classes is made of it.
+
+    Raises
+    ------
+    SceneError
+        The file is no model of this format, or holds what is not known here.
+    """
+    import skops.io
+
+    try:
+        named = skops.io.get_untrusted_types(file=path)
+        strange = [name for name in named if not name.startswith(TRUSTED)]
+        if strange:
+            raise SceneError(
+                f"{path} holds {', '.join(strange)}, which no model of this project does; train "
+                "it anew (make retrain)."
+            )
+        content = skops.io.load(path, trusted=named)
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise SceneError(f"{path} cannot be read as a model ({error}); train it anew.") from error
+    if content.get("format") != FORMAT:
+        raise SceneError(
+            f"{path} is a model of format {content.get('format')}, but {FORMAT} is needed; train "
+            "it anew."
+        )
+    fields = {name: content[name] for name in Trained.__dataclass_fields__}
+    fields["fates"] = pd.DataFrame(content["fates"])
+    return Trained(**fields)
+
+
+# Parts of these packages alone make up a model.
+TRUSTED = ("rockglacier.fusion.", "sklearn.", "numpy.", "scipy.", "builtins.")
+
+
+def _plain(how: How) -> dict[str, Any]:
+    found = asdict(how)
+    return {"limits": found.pop("limits"), **found}
+
+
+def _fates(
+    X: pd.DataFrame, y: np.ndarray, weight: np.ndarray, splits: selection.Splits, quick: Any,
+    how: How,
+) -> pd.DataFrame:  # fmt: skip
+    if how.select:
+        return selection.select(X, y, weight, splits, quick, limits=how.limits)
+    known = X.notna().any()
+    every = pd.DataFrame({
+        "factor": list(map(str, X)), "fate": np.where(known, "chosen", "unknown"),
+        "why": "all are used", "invalid_share": X.isna().mean().to_numpy(),
+        "rank": np.arange(1, X.shape[1] + 1),
+    })  # fmt: skip
+    return every.reindex(columns=selection.FATES)
+
+
+def _usable(splits: selection.Splits, y: np.ndarray) -> selection.Splits:
+    """Folds that leave two kinds at least to train on."""
+    found = [(a, b) for a, b in splits if len(np.unique(y[a])) >= 2]
+    if len(found) < 2:
+        raise RockGlacierError(
+            f"{len(found)} of {len(splits)} folds of ground leave two kinds to train on; two folds "
+            "are needed: enlarge the region, label more objects, or lessen fusion.block_m."
+        )
+    return found
+
+
+def _block_side(samples: pd.DataFrame, techniques: Mapping[str, Sequence[str]], how: How) -> float:
+    """As far as residuals of all factors together are alike, how.block_m at least."""
+    names = [name for part in techniques.values() for name in part]
+    y = np.isin(samples["kind"], [int(kind) for kind in ROCK_GLACIERS])
+    weight = samples["weight"].to_numpy()
+    if not 0 < y.sum() < y.size:
+        return how.block_m
+    alike = weight / np.where(y, weight[y].sum(), weight[~y].sum())
+    X = samples[names].to_numpy(np.float64)
+    fitted = estimator("information value").fit(X, y, sample_weight=alike * y.size / 2.0)
+    residual = y - fitted.predict_proba(X)[:, 1]
+    try:
+        found = variogram(
+            residual, samples["x"].to_numpy(), samples["y"].to_numpy(), reach_m=how.reach_m,
+            seed=how.seed,
+        )  # fmt: skip
+    except RockGlacierError as error:
+        logger.warning("blocks are of %g m: %s", how.block_m, error)
+        return how.block_m
+    side = max(how.block_m, found.range_m)
+    logger.info("residuals are alike over %.0f m; blocks are of %.0f m", found.range_m, side)
+    return side
+
+
+def _resampled(
+    X: np.ndarray, y: np.ndarray, weight: np.ndarray, blocks: np.ndarray,
+    columns: Mapping[str, Sequence[int]], base: Any, how: How,
+) -> Iterator[Pooled]:  # fmt: skip
+    """Models of ground whose blocks are drawn anew, with replacement."""
+    rng = np.random.default_rng(how.seed)
+    names = np.unique(blocks)
+    made = 0
+    for _ in range(20 * how.bootstraps):
+        if made == how.bootstraps:
+            return
+        count = np.bincount(rng.choice(names, names.size), minlength=int(names.max()) + 1)
+        rows = np.flatnonzero(count[blocks] > 0)
+        if np.unique(y[rows]).size < np.unique(y).size:
+            continue
+        worth = weight[rows] * count[blocks[rows]]
+        made += 1
+        yield Pooled(columns, base).fit(X[rows], y[rows], sample_weight=worth, groups=blocks[rows])
+    if made < how.bootstraps:
+        logger.warning("%d of %d models of resampled ground hold every kind", made, how.bootstraps)
+
+
+def _thresholds(P: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Probability of rock glaciers with highest F1 on held-out ground, and that of a core.
+
+    ``P`` (sample, kind; all of :class:`Kind`) is of models that did not see the sample.
+    """
+    from sklearn.metrics import precision_recall_curve
+
+    truth = np.isin(y, [int(kind) for kind in ROCK_GLACIERS])
+    if not truth.any():
+        return 0.5, 0.7
+    precision, recall, at = precision_recall_curve(truth, rock_glacier(P), sample_weight=weight)
+    score = 2.0 * precision * recall / np.fmax(precision + recall, 1e-12)
+    low = float(np.clip(at[int(np.argmax(score[:-1]))], 0.02, 0.9))
+    # ASSUME: a core has three times the odds.
+    odds = 3.0 * low / (1.0 - low)
+    return low, odds / (1.0 + odds)
