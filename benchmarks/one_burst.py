@@ -62,7 +62,8 @@ def ground(source: Path, share: float) -> Grid:
     """The fine grid over the western ``share`` of the burst."""
     from rasterio.warp import transform_bounds
 
-    bounds = annotation.ground_of_bursts(source.read_bytes(), str(source))[BURST]
+    outline = annotation.ground_of_bursts(source.read_bytes(), str(source))[BURST]
+    bounds = (*outline.min(axis=0), *outline.max(axis=0))
     zone = int((bounds[0] + 180.0) // 6.0) + 1
     crs = f"EPSG:{32600 + zone if bounds[1] > 0 else 32700 + zone}"
     west, south, east, north = transform_bounds("EPSG:4326", crs, *bounds)
