@@ -1,0 +1,91 @@
+"""Scores against counts by hand, coverage of intervals, objects that are the same."""
+
+import geopandas
+import numpy as np
+import pytest
+from shapely.geometry import box
+
+from rockglacier import evaluation
+
+
+def test_agreement_is_that_of_counts_by_hand() -> None:
+    truth = np.repeat([0, 0, 1, 1], [40, 10, 5, 45])
+    told = np.repeat([0, 1, 0, 1], [40, 10, 5, 45])
+    matrix = evaluation.confusion(truth, told, [0, 1])
+    np.testing.assert_array_equal(matrix, [[40, 10], [5, 45]])
+    found = evaluation.agreement(matrix)
+    assert found["overall_accuracy"] == pytest.approx(0.85)
+    assert found["kappa"] == pytest.approx((0.85 - 0.5) / 0.5)
+    assert found["producers"] == pytest.approx([0.8, 0.9])
+    assert found["users"] == pytest.approx([40 / 45, 45 / 55])
+    assert found["macro_f1"] == pytest.approx((80 / 95 + 90 / 105) / 2)
+    assert found["quantity_disagreement"] == pytest.approx(0.05)
+    assert found["allocation_disagreement"] == pytest.approx(0.10)
+
+
+def test_a_kind_that_is_not_there_does_not_count() -> None:
+    matrix = evaluation.confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), [0, 1, 2])
+    found = evaluation.agreement(matrix)
+    assert found["balanced_accuracy"] == pytest.approx(0.75)
+    assert np.isnan(found["f1"][2])
+
+
+def test_weights_count_as_repeated_samples() -> None:
+    truth, told = np.array([0, 1, 1, 0]), np.array([0.2, 0.9, 0.4, 0.6])
+    weight = np.array([1, 2, 3, 1])
+    one = evaluation.foretold(truth == 1, told, weight.astype(float))
+    many = evaluation.foretold(np.repeat(truth, weight) == 1, np.repeat(told, weight))
+    for name in ("roc_auc", "pr_auc", "brier", "calibration_error", "prevalence"):
+        assert one[name] == pytest.approx(many[name]), name
+
+
+def test_calibrated_probabilities_err_little_and_bent_ones_much() -> None:
+    rng = np.random.default_rng(0)
+    P = rng.beta(0.5, 3.0, 40_000)
+    truth = rng.random(P.size) < P
+    assert evaluation.foretold(truth, P)["calibration_error"] < 0.01
+    bent = evaluation.foretold(truth, np.sqrt(P))
+    assert bent["calibration_error"] > 0.1
+    curve = evaluation.foretold(truth, P)["reliability"]
+    np.testing.assert_allclose(curve["told"], curve["found"], atol=0.05)
+
+
+def test_wilson_covers_and_is_the_published_one() -> None:
+    # The paper's 176 of 213.
+    assert evaluation.wilson(176, 213) == pytest.approx((0.770, 0.871), abs=5e-4)
+    assert evaluation.wilson(0, 0) == (0.0, 1.0)
+    rng = np.random.default_rng(1)
+    for share in (0.05, 0.5, 0.9):
+        drawn = rng.binomial(60, share, 3000)
+        inside = [low <= share <= high for low, high in (evaluation.wilson(k, 60) for k in drawn)]
+        assert 0.92 < np.mean(inside) < 0.98
+
+
+def test_objects_are_the_same_once_and_by_half_of_their_union() -> None:
+    reference = geopandas.GeoDataFrame(geometry=[box(0, 0, 10, 10), box(20, 0, 30, 10)])
+    found = geopandas.GeoDataFrame(
+        geometry=[box(0, 0, 10, 9), box(0, 9, 10, 10), box(23, 0, 34, 10), box(50, 0, 60, 10)]
+    )
+    np.testing.assert_array_equal(evaluation.matched(found, reference), [0, 2])
+    np.testing.assert_array_equal(evaluation.matched(found, reference, overlap=0.6), [0, -1])
+    nothing = found.iloc[:0]
+    np.testing.assert_array_equal(evaluation.matched(nothing, reference), [-1, -1])
+    told = evaluation.detection(2, 4, 2)
+    assert (told["precision"], told["recall"]) == (0.5, 1.0)
+    assert told["f1"] == pytest.approx(2 / 3) and told["false"] == 2 and told["missed"] == 0
+
+
+def test_the_paired_bootstrap_covers_the_difference() -> None:
+    rng = np.random.default_rng(2)
+
+    def mean(side: np.ndarray, _: np.ndarray) -> float:
+        return float(side.mean())
+
+    inside = []
+    for seed in range(120):
+        shared = rng.normal(size=60)  # what both sides have of each block
+        one, other = shared + rng.normal(0.3, 0.5, 60), shared + rng.normal(0.0, 0.5, 60)
+        _, low, high = evaluation.paired_bootstrap(mean, one, other, draws=300, seed=seed)
+        inside.append(low <= 0.3 <= high)
+        assert high - low < 0.5  # what both share does not widen it
+    assert 0.87 < np.mean(inside) < 0.99

@@ -1,0 +1,1 @@
+"""From probability to an inventory of objects."""

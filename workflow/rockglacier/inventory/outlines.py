@@ -1,0 +1,111 @@
+"""Outlines of objects from a map of probability: candidates, until somebody has looked at them.
+
+Source
+------
+Hysteresis: Canny (1986), doi:10.1109/TPAMI.1986.4767851. Objects that touch are parted along the
+valleys between their summits of probability: watershed by flooding, Vincent & Soille (1991),
+doi:10.1109/34.87344.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rockglacier.errors import ConfigurationError
+from rockglacier.grid import Grid
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+
+SUMMIT = 0.15  # ASSUME: a summit stands so much above the saddle to the next, else both are one
+SMOOTH_M = 60.0  # of the probability whose summits count, full width
+# ASSUME: RGIK's least area of a rock glacier, and holes that are none (km2).
+LEAST_KM2, HOLE_KM2 = 0.01, 0.005
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a map becomes outlines."""
+
+    low: float  # probability that ground of an object has
+    high: float  # that it has somewhere
+    least_km2: float = LEAST_KM2
+    hole_km2: float = HOLE_KM2
+
+
+def labelled(probability: np.ndarray, grid: Grid, shape: Shape) -> np.ndarray:
+    """Number (y, x; from 1, 0: none) of the object of each pixel; NaN is none.
+
+    Ground of ``shape.low`` or more that touches some of ``shape.high``; ragged edges smoothed,
+    holes filled, and parted between summits.
+
+    Raises
+    ------
+    ConfigurationError
+        The grid is in degrees, or the probabilities are not in order.
+    """
+    from scipy import ndimage
+    from skimage.morphology import local_maxima, reconstruction, remove_small_holes
+    from skimage.segmentation import watershed
+
+    if grid.geographic:
+        raise ConfigurationError(
+            f"outlines on a grid in degrees ({grid.crs}) have no area; give grid.crs in metres."
+        )
+    if not 0.0 < shape.low <= shape.high <= 1.0:
+        raise ConfigurationError(
+            f"probabilities {shape.low:g} (edge) and {shape.high:g} (core) are not in order."
+        )
+    P = np.nan_to_num(probability, nan=0.0)
+    pixel_km2 = grid.spacing_m[0] * grid.spacing_m[1] / 1e6
+    around = np.ones((3, 3), bool)
+    inside = ndimage.binary_closing(np.pad(shape.low <= P, 1), around)[1:-1, 1:-1]
+    inside = ndimage.binary_opening(inside, around)
+    holes = int(shape.hole_km2 / pixel_km2)
+    if holes:
+        inside = remove_small_holes(inside, max_size=holes)
+    number, count = ndimage.label(inside, around)
+    if not count:
+        return np.zeros(P.shape, np.int32)
+    top = ndimage.maximum(P, number, np.arange(1, count + 1))
+    inside &= np.isin(number, 1 + np.flatnonzero(top >= shape.high))
+    sigma = SMOOTH_M / 2.355 / np.array(grid.spacing_m)
+    height = np.where(inside, ndimage.gaussian_filter(P, sigma), 0.0)
+    # Summits that a flood SUMMIT below them does not join to a higher one.
+    flooded = reconstruction(np.maximum(height - SUMMIT, 0.0), height)
+    summits, _ = ndimage.label(local_maxima(flooded, allow_borders=True) & inside, around)
+    number = watershed(-height, summits, mask=inside)
+    area = np.bincount(number.ravel())
+    kept = np.flatnonzero(area * pixel_km2 >= shape.least_km2)
+    kept = kept[kept > 0]
+    new = np.zeros(area.size, np.int32)
+    new[kept] = np.arange(1, kept.size + 1)
+    return np.asarray(new[number])
+
+
+def outlines(number: np.ndarray, grid: Grid) -> GeoDataFrame:
+    """Polygon of each object of :func:`labelled`, in its order; column ``number``.
+
+    Corners of pixels are cut within half a pixel; polygons are valid.
+    """
+    import geopandas
+    from rasterio.features import shapes
+    from shapely.geometry import shape
+    from shapely.ops import unary_union
+
+    parts: dict[int, list] = {}
+    for outline, value in shapes(
+        number.astype(np.int32), mask=number > 0, transform=grid.transform, connectivity=8
+    ):
+        parts.setdefault(int(value), []).append(shape(outline).buffer(0))
+    half = 0.5 * max(grid.spacing_m)
+    found = []
+    for key in sorted(parts):
+        whole = unary_union(parts[key])
+        smooth = whole.simplify(half).buffer(half, join_style="round").buffer(-2.0 * half)
+        smooth = smooth.buffer(half).simplify(0.1 * half)
+        found.append(smooth.buffer(0) if not smooth.is_empty else whole)
+    return geopandas.GeoDataFrame({"number": sorted(parts)}, geometry=found, crs=grid.crs)
