@@ -22,6 +22,7 @@ include: "workflow/rules/stack.smk"
 include: "workflow/rules/network.smk"
 include: "workflow/rules/velocity.smk"
 include: "workflow/rules/factors.smk"
+include: "workflow/rules/fusion.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/products.smk"
 

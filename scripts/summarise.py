@@ -55,8 +55,9 @@ if __name__ == "__main__":
         )
     if snakemake.input.backscatter:
         products["backscatter"] = ", ".join(snakemake.input.backscatter)
-    if snow := snakemake.input.snow:
-        products["snow"] = snow
+    for name in ("snow", "probability"):
+        if path := getattr(snakemake.input, name):
+            products[name] = path
     found = {
         "name": snakemake.params.name,
         "tracks": tracks,

@@ -89,7 +89,7 @@ def tables():
         found |= {
             source: keys_table(entry_schema(kind, source)) for source in schema(kind)["$defs"]
         }
-    return found
+    return found | {kind: keys_table(schema(kind)) for kind in ("labels", "model")}
 
 
 def with_tables(text):

@@ -44,7 +44,7 @@ def load(config: Mapping[str, Any], config_file: str | Path) -> dict[str, Settin
         A key is unknown, missing or out of bounds, or a path does not exist.
     """
     where, plain = str(config_file), _plain(config)
-    plain["regions"] = _as_names(plain.get("regions"))
+    plain["regions"], plain["retrain"] = (_as_names(plain.get(k)) for k in ("regions", "retrain"))
     _validate(plain, schema("config"), where)
     _validate(plain["defaults"], _complete(schema("settings")), where, "defaults")
     _check_order(plain["defaults"], where, "defaults.")
@@ -69,6 +69,34 @@ def load(config: Mapping[str, Any], config_file: str | Path) -> dict[str, Settin
             "ROCKGLACIER_DATA, or add a region of your own."
         )
     return regions
+
+
+def load_models(config: Mapping[str, Any], config_file: str | Path) -> dict[str, Settings]:
+    """The settings of every model of ``config``, complete; as in :func:`load`.
+
+    Raises
+    ------
+    ConfigurationError
+        A key is unknown, missing or out of bounds; a model to retrain is not there.
+    """
+    models, where = _plain(config)["models"], str(config_file)
+    found = {}
+    for name, given in models.items():
+        _validate(given, schema("model"), where, f"models.{name}")
+        properties = schema("model")["properties"]
+        found[name] = {k: p["default"] for k, p in properties.items() if "default" in p} | given
+    for name in names_in(config.get("retrain")):
+        if name not in found:
+            raise ConfigurationError(
+                f"{where}: model {name!r} is to be retrained, but models holds "
+                f"{', '.join(found) or 'none'}."
+            )
+    return found
+
+
+def names_in(value: Any) -> list[str]:
+    """Names of a list, or separated by commas."""
+    return _names(_as_names(_plain(value))) if value else []
 
 
 def read(path: str | Path) -> Settings:
@@ -238,8 +266,21 @@ def _region(region: Settings, path: Path, defaults: Settings) -> Settings:
             raise ConfigurationError(
                 f"{where}: {key} needs dem, or a track with heights; name one."
             )
+    labels = region.get("labels")
+    if labels is not None:
+        _validate(labels, schema("labels"), where, "labels")
+        defaults = {
+            k: p["default"] for k, p in schema("labels")["properties"].items() if "default" in p
+        }
+        labels = _resolve(defaults | labels, schema("labels"), path, "labels")
+        if labels["column"] is None and len(labels["kinds"]) > 1:
+            raise ConfigurationError(
+                f"{where}: labels.kinds names {', '.join(labels['kinds'])}, but no labels.column "
+                "tells them apart; name it."
+            )
     found = _resolve(merged, schema("settings"), path, "")
     entries = {"tracks": tracks, "images": images, "optical": optical, "climate": climate}
+    entries["labels"] = labels
     return {"name": region["name"], "file": where, **entries, **found}
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from rockglacier.conventions import DATE, MAP, Reason, VelocitySource, X, Y, require
+from rockglacier.conventions import DATE, KIND_NAMES, MAP, Reason, VelocitySource, X, Y, require
 from rockglacier.grid import METRES_PER_DEGREE, Grid
 from rockglacier.io import atomic
 from rockglacier.network import incidence, islands
@@ -85,6 +85,8 @@ MATCHES = {
 THUMB = 2.3  # inches of a small map, with its bar
 # Factors around zero.
 SIGNED = ("northness", "eastness", "curvature", "position", "trend", "trend_z", "depression")
+# In the order of KIND_NAMES; those of rock glaciers as operators of RGIK inventories use them.
+KIND_COLOURS = ("0.93", "#c90000", "#faa307", "#7a5c3a", "#5790fc")
 ARROWS = 28  # across the longer side of a map
 
 
@@ -322,14 +324,19 @@ def _reason_map(
     reason: xr.DataArray,
     names: Mapping[Any, str] = REASONS,
     title: str = "Observed, or why not",
+    colours: Sequence[str] = (),
 ) -> _Map:
-    """Why there is no velocity, or one with care; observed ground stays plain."""
+    """Why there is no velocity, or one with care; observed ground stays plain.
+
+    Other codes with ``names`` have ``colours`` of their own.
+    """
     import matplotlib as mpl
     from matplotlib.colors import BoundaryNorm, ListedColormap
 
     codes = [code for code in names if bool((reason == code).any())]
     hues = mpl.color_sequences["petroff10"]
-    palette = dict(zip(names, ("0.97", "0.6", *hues), strict=False))
+    shades: list[Any] = list(colours) or ["0.97", "0.6", *hues]
+    palette = dict(zip(names, shades, strict=False))
     index = xr.full_like(reason, np.nan, dtype=np.float64)
     for k, code in enumerate(codes):
         index = index.where(reason != code, k)
@@ -1014,6 +1021,34 @@ def plot_factors(
             if k == 0:
                 _compass(axes, grid)
         _legend(figure, panels)
+
+
+def plot_probability(
+    maps: xr.Dataset,
+    kind: xr.DataArray,
+    path: str | Path,
+    *,
+    grid: Grid,
+    height: xr.DataArray | None = None,
+    title: str = "",
+    provenance: Mapping[str, str] | None = None,
+) -> None:
+    """Probability of rock glaciers, its band, the likeliest kind, and how many techniques saw it.
+
+    ``maps`` and ``kind`` (y, x) are of :func:`rockglacier.fusion.mapping.probabilities`.
+    """
+    width = maps["probability_high"] - maps["probability_low"]
+    width.attrs = {"units": "1"}
+    seen = maps["valid_techniques"].where(maps["probability"].notnull())
+    panels = [
+        _factor_map(maps["probability"], "Probability of rock glaciers", "magma_r", (0.0, 1.0)),
+        _factor_map(width, "Width of its 90 % band", "viridis", (0.0, 1.0)),
+        _reason_map(kind, KIND_NAMES, "Likeliest kind", KIND_COLOURS),
+        _count_map(seen, "Techniques that saw the ground", "techniques"),
+    ]
+    panels[0] = replace(panels[0], relief=True)
+    with _figure(path, _size(grid, 2, 2), title, provenance) as figure:
+        _maps(figure, panels, grid, height, 2, 2)
 
 
 def _page(

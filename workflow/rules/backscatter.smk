@@ -55,7 +55,7 @@ rule combine_backscatter:
     benchmark:
         "<results>/{region}/benchmarks/combine_backscatter.tsv"
     group:
-        "products"
+        "maps"
     conda:
         "../../envs/insar.yaml"
     resources:

@@ -5,7 +5,7 @@ import json
 from functools import cache
 from types import SimpleNamespace as Wildcards
 
-from rockglacier.configuration import load, source_paths
+from rockglacier.configuration import load, load_models, names_in, source_paths
 from rockglacier.provenance import digest, files, state
 from rockglacier.topsstack import commands
 from rockglacier.topsstack.misregistration import EARLIER_DATES
@@ -26,6 +26,7 @@ PROCESSING += [
     "connections",
 ]
 REGIONS = load(config, Path(workflow.basedir) / "config" / "config.yaml")
+MODELS = load_models(config, Path(workflow.basedir) / "config" / "config.yaml")
 
 
 pathvars:
@@ -397,6 +398,7 @@ def figures_of(wildcards):
     found += ["backscatter"] if scene_tables(wildcards) else []
     found += ["snow"] if REGIONS[wildcards.region]["optical"] else []
     found += ["factors"] if REGIONS[wildcards.region]["factors"] else []
+    found += ["probability"] if region_probability(wildcards) else []
     for track, keys in REGIONS[wildcards.region]["tracks"].items():
         kinds = {"displacement": ["geometry", "velocity"], "grd": ["geometry"]}.get(
             keys["source"], named
@@ -458,11 +460,16 @@ def input_gb(wildcards):
     return max((track_gb(wildcards.region, track) for track in tracks), default=0.0)
 
 
+def grown(base, per_gb, wildcards):
+    """``base`` and ``per_gb`` of input; jobs of no region have none that counts."""
+    return base + (per_gb * input_gb(wildcards) if per_gb else 0)
+
+
 def megabytes(base, per_gb):
     """Memory: ``base`` and ``per_gb`` of input, twice that after the first failure, and so on."""
 
     def need(wildcards, attempt):
-        return int((base + per_gb * input_gb(wildcards)) * 2 ** (attempt - 1))
+        return int(grown(base, per_gb, wildcards) * 2 ** (attempt - 1))
 
     return need
 
@@ -471,7 +478,7 @@ def minutes(base, per_gb):
     """Run time, likewise."""
 
     def need(wildcards, attempt):
-        return int((base + per_gb * input_gb(wildcards)) * 2 ** (attempt - 1)) + 1
+        return int(grown(base, per_gb, wildcards) * 2 ** (attempt - 1)) + 1
 
     return need
 
@@ -556,6 +563,62 @@ def region_backscatter(wildcards):
     """Backscatter of all tracks of the region that show it."""
     if scene_tables(wildcards):
         return f"{config['results']}/{wildcards.region}/backscatter.zarr"
+    return []
+
+
+def label_files(wildcards):
+    """The reference inventory of the region."""
+    return REGIONS[wildcards.region]["labels"]["path"]
+
+
+def model_file(model):
+    """Where a model of that name lies."""
+    return f"{config['results']}/models/{model}.skops"
+
+
+def models_to_train():
+    """The wildcard pattern of models that are not there yet, or are to be trained anew."""
+    anew = names_in(config.get("retrain"))
+    wanted = [name for name in MODELS if name in anew or not Path(model_file(name)).exists()]
+    return "|".join(wanted) or "(?!)"
+
+
+def samples_of_model(wildcards):
+    """Samples of the regions that train the model."""
+    for region in MODELS[wildcards.model]["regions"]:
+        if not REGIONS.get(region, {}).get("labels"):
+            raise WorkflowError(
+                f"model {wildcards.model} is trained on {region}, which is no region of this run "
+                "with labels; add it to regions and its inventory to labels, or name a model_file."
+            )
+    return [
+        f"{config['results']}/{region}/samples.zarr"
+        for region in MODELS[wildcards.model]["regions"]
+    ]
+
+
+def how_to_train(wildcards):
+    """The settings of the model but its regions."""
+    keys = MODELS[wildcards.model]
+    return {name: value for name, value in keys.items() if name != "regions"}
+
+
+def model_of_region(wildcards):
+    """The model that tells the region's ground."""
+    keys = REGIONS[wildcards.region]
+    if keys["model"] and keys["model"] not in MODELS:
+        raise WorkflowError(
+            f"{keys['file']}: model {keys['model']!r} is none of models in config.yaml (there: "
+            f"{', '.join(MODELS) or 'none'}); name one of them, or a model_file."
+        )
+    return keys["model_file"] or model_file(keys["model"])
+
+
+def region_probability(wildcards):
+    """The region's probability of rock glaciers, where it names a model."""
+    keys = REGIONS[wildcards.region]
+    if keys["model"] or keys["model_file"]:
+        return f"{config['results']}/{wildcards.region}/probability.tif"
     return []
 
 

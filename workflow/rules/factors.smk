@@ -92,7 +92,7 @@ rule gather_factors:
     benchmark:
         "<results>/{region}/benchmarks/gather_factors.tsv"
     group:
-        "products"
+        "maps"
     conda:
         "../../envs/insar.yaml"
     threads: 2

@@ -15,7 +15,7 @@ rule project_downslope:
     benchmark:
         "<results>/{region}/benchmarks/project_downslope.tsv"
     group:
-        "products"
+        "maps"
     conda:
         "../../envs/insar.yaml"
     resources:
@@ -47,6 +47,7 @@ rule summarise:
         cross=region_cross,
         snow=snow_factors,
         rejected_optical=rejected_of_optical,
+        probability=region_probability,
     output:
         summary="<results>/{region}/summary.json",
     log:

@@ -187,6 +187,16 @@ def samples(
     })  # fmt: skip
 
 
+def with_factors(samples: pd.DataFrame, factors: xr.Dataset) -> xr.Dataset:
+    """Dataset (sample) of ``samples`` and of the ``factors`` (y, x; lazy too) at their pixels."""
+    at = {MAP[0]: xr.DataArray(samples["row"].to_numpy(), dims="sample"),
+          MAP[1]: xr.DataArray(samples["column"].to_numpy(), dims="sample")}  # fmt: skip
+    told = factors.isel(at).drop_vars([*MAP, "spatial_ref"], errors="ignore").compute()
+    for name in SAMPLES:
+        told[name] = ("sample", samples[name].to_numpy())
+    return told
+
+
 def _strata(surface: xr.Dataset) -> np.ndarray:
     """Number (y, x) of the stratum of elevation and slope; -1 where they are unknown."""
     out = np.zeros(surface["elevation"].shape, int)

@@ -16,12 +16,13 @@ from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from rockglacier.conventions import KIND_NAMES, ROCK_GLACIERS, Kind
 from rockglacier.errors import ConfigurationError, RockGlacierError, SceneError
 from rockglacier.fusion import selection
 from rockglacier.fusion.folds import SpatialFolds, variogram
-from rockglacier.fusion.labels import BACKGROUND
+from rockglacier.fusion.labels import BACKGROUND, SAMPLES
 from rockglacier.fusion.models import MODELS, Model, Pooled, estimator
 
 logger = logging.getLogger(__name__)
@@ -83,6 +84,26 @@ class Trained:
 def rock_glacier(P: np.ndarray) -> np.ndarray:
     """Probability of rock glaciers of any activity, from those of all kinds (..., kind)."""
     return np.asarray(P[..., [int(kind) for kind in ROCK_GLACIERS]].sum(axis=-1))
+
+
+def read_samples(
+    products: Mapping[str, xr.Dataset],
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """Samples of regions (:func:`labels.with_factors`), :func:`joined`, and techniques' factors.
+
+    Factors that a region has not are left out.
+    """
+    every = [{str(n) for n in product if n not in SAMPLES} for product in products.values()]
+    shared = set.intersection(*every)
+    if missing := set.union(*every) - shared:
+        logger.warning("not known in every region: %s", ", ".join(sorted(missing)))
+    first = next(iter(products.values()))
+    techniques: dict[str, list[str]] = {}
+    for name in sorted(shared):
+        techniques.setdefault(first[name].attrs["technique"], []).append(name)
+    kept = [*SAMPLES, *sorted(shared)]
+    tables = {region: product[kept].to_dataframe() for region, product in products.items()}
+    return joined(tables), techniques
 
 
 def joined(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -1,0 +1,140 @@
+"""From factors and reference inventories to models, and from models to maps of probability.
+
+A model is a file like any source: once it is there, nothing makes it anew but ``retrain``.
+"""
+
+
+rule label_objects:
+    input:
+        grid="<results>/{region}/grid.json",
+        labels=label_files,
+    output:
+        labels="<results>/{region}/labels.gpkg",
+    log:
+        "<results>/{region}/logs/label_objects.log",
+    benchmark:
+        "<results>/{region}/benchmarks/label_objects.tsv"
+    conda:
+        "../../envs/fusion.yaml"
+    resources:
+        mem_mb=megabytes(800, 0),
+        runtime=minutes(5, 0),
+    params:
+        labels=setting("labels"),
+        code=digest("fusion.labels"),
+    message:
+        "{wildcards.region}: labelled objects"
+    script:
+        "../../scripts/label_objects.py"
+
+
+rule sample_ground:
+    input:
+        grid="<results>/{region}/grid.json",
+        labels="<results>/{region}/labels.gpkg",
+        relief="<results>/{region}/relief.zarr",
+        factors="<results>/{region}/factors.zarr",
+    output:
+        samples=directory("<results>/{region}/samples.zarr"),
+    log:
+        "<results>/{region}/logs/sample_ground.log",
+    benchmark:
+        "<results>/{region}/benchmarks/sample_ground.tsv"
+    conda:
+        "../../envs/fusion.yaml"
+    threads: 2
+    resources:
+        mem_mb=megabytes(1500, 5),
+        runtime=minutes(10, 1),
+    params:
+        sampling=setting("sampling"),
+        code=digest("fusion.labels"),
+    message:
+        "{wildcards.region}: samples of labelled ground"
+    script:
+        "../../scripts/sample_ground.py"
+
+
+rule train_model:
+    input:
+        samples=samples_of_model,
+    output:
+        model="<results>/models/{model}.skops",
+        fates="<results>/models/{model}_factors.csv",
+    log:
+        "<results>/models/logs/train_model_{model}.log",
+    benchmark:
+        "<results>/models/benchmarks/train_model_{model}.tsv"
+    wildcard_constraints:
+        model=models_to_train(),
+    conda:
+        "../../envs/fusion.yaml"
+    resources:
+        mem_mb=megabytes(2000, 0),
+        runtime=minutes(60, 0),
+    params:
+        how=how_to_train,
+        code=digest("fusion.training"),
+    message:
+        "model {wildcards.model}: training"
+    script:
+        "../../scripts/train_model.py"
+
+
+rule map_probability:
+    input:
+        grid="<results>/{region}/grid.json",
+        factors="<results>/{region}/factors.zarr",
+        model=model_of_region,
+    output:
+        probability="<results>/{region}/probability.tif",
+        classes="<results>/{region}/classes.tif",
+    log:
+        "<results>/{region}/logs/map_probability.log",
+    benchmark:
+        "<results>/{region}/benchmarks/map_probability.tsv"
+    group:
+        "products"
+    conda:
+        "../../envs/fusion.yaml"
+    resources:
+        mem_mb=megabytes(2500, 5),
+        runtime=minutes(20, 1),
+    params:
+        code=digest("fusion.mapping", "bands"),
+    message:
+        "{wildcards.region}: probability of rock glaciers"
+    script:
+        "../../scripts/map_probability.py"
+
+
+rule plot_probability:
+    input:
+        grid="<results>/{region}/grid.json",
+        probability="<results>/{region}/probability.tif",
+        classes="<results>/{region}/classes.tif",
+        dem="<results>/{region}/dem.tif",
+    output:
+        figure=report(
+            "<results>/{region}/figures/probability.png",
+            category="{region}",
+            labels={"track": "all", "figure": "probability"},
+        ),
+    log:
+        "<results>/{region}/logs/plot_probability.log",
+    benchmark:
+        "<results>/{region}/benchmarks/plot_probability.tsv"
+    group:
+        "products"
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=megabytes(1000, 0),
+        runtime=minutes(5, 0),
+    params:
+        title=setting("name"),
+        code=digest("figures"),
+    message:
+        "{wildcards.region}: figure of the probability"
+    script:
+        "../../scripts/plot_probability.py"
