@@ -55,7 +55,7 @@ if __name__ == "__main__":
         )
     if snakemake.input.backscatter:
         products["backscatter"] = ", ".join(snakemake.input.backscatter)
-    for name in ("snow", "probability"):
+    for name in ("snow", "probability", "accuracy"):
         if path := getattr(snakemake.input, name):
             products[name] = path
     found = {

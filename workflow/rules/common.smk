@@ -614,6 +614,20 @@ def model_of_region(wildcards):
     return keys["model_file"] or model_file(keys["model"])
 
 
+def model_job(wildcards):
+    """The wildcards of the job that trains the region's model."""
+    return Wildcards(model=REGIONS[wildcards.region]["model"])
+
+
+def region_accuracy(wildcards):
+    """The region's accuracy, where it trains the model that it names."""
+    keys = REGIONS[wildcards.region]
+    trains = MODELS.get(keys["model"] or "", {}).get("regions", [])
+    if wildcards.region in trains:
+        return f"{config['results']}/{wildcards.region}/accuracy.csv"
+    return []
+
+
 def region_probability(wildcards):
     """The region's probability of rock glaciers, where it names a model."""
     keys = REGIONS[wildcards.region]

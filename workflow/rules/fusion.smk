@@ -81,6 +81,34 @@ rule train_model:
         "../../scripts/train_model.py"
 
 
+rule validate_model:
+    input:
+        grid="<results>/{region}/grid.json",
+        labels="<results>/{region}/labels.gpkg",
+        factors="<results>/{region}/factors.zarr",
+        samples=lambda w: samples_of_model(model_job(w)),
+    output:
+        held_out="<results>/{region}/held_out.tif",
+        evaluation="<results>/{region}/evaluation.json",
+        table="<results>/{region}/accuracy.csv",
+    log:
+        "<results>/{region}/logs/validate_model.log",
+    benchmark:
+        "<results>/{region}/benchmarks/validate_model.tsv"
+    conda:
+        "../../envs/fusion.yaml"
+    resources:
+        mem_mb=megabytes(2500, 5),
+        runtime=minutes(120, 0),
+    params:
+        how=lambda w: how_to_train(model_job(w)),
+        code=digest("fusion.validation"),
+    message:
+        "{wildcards.region}: accuracy on held-out ground"
+    script:
+        "../../scripts/validate_model.py"
+
+
 rule map_probability:
     input:
         grid="<results>/{region}/grid.json",

@@ -48,6 +48,7 @@ rule summarise:
         snow=snow_factors,
         rejected_optical=rejected_of_optical,
         probability=region_probability,
+        accuracy=region_accuracy,
     output:
         summary="<results>/{region}/summary.json",
     log:

@@ -5,15 +5,19 @@ Where no technique saw anything nothing is told; where some did, how many is tol
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
 
+from rockglacier.bands import cut
 from rockglacier.conventions import KIND_NAMES, MAP, Kind, describe
 from rockglacier.errors import SceneError
 from rockglacier.fusion.models import Pooled
 from rockglacier.fusion.training import Trained, rock_glacier
+
+logger = logging.getLogger(__name__)
 
 BAND = (0.05, 0.95)  # of models of resampled ground
 NAMES = {kind: f"p_{kind.name.lower()}" for kind in Kind}
@@ -60,6 +64,22 @@ def probabilities(
         array = xr.DataArray(maps[name].astype(np.float32), dims=MAP)
         out[name] = describe(array, name, long_name, units)
     return out
+
+
+def whole(
+    factors: xr.Dataset, trained: Trained, *, rows: int, fold: np.ndarray | None = None,
+    of_folds: Sequence[Trained] = (),
+) -> xr.Dataset:  # fmt: skip
+    """:func:`probabilities` of ``factors`` that may be lazy, ``rows`` at a time."""
+    height = factors.sizes[MAP[0]]
+    parts = []
+    for band in cut(height, min(rows, height)):
+        here = factors.isel({MAP[0]: band.inner}).load()
+        part = None if fold is None else fold[band.inner]
+        parts.append(probabilities(here, trained, fold=part, of_folds=of_folds))
+        logger.info("rows %d to %d of %d", band.inner.start, band.inner.stop, height)
+    joined: xr.Dataset = xr.concat(parts, dim=MAP[0], join="exact")
+    return joined
 
 
 def _descriptions() -> dict[str, tuple[str, str]]:

@@ -142,7 +142,7 @@ def train(samples: pd.DataFrame, techniques: Mapping[str, Sequence[str]], how: H
             f"all {len(samples)} samples are of one kind ({', '.join(kinds)}); two or more are "
             "needed: name more kinds under labels, or enlarge the region."
         )
-    block_m = _block_side(samples, techniques, how)
+    block_m = block_side(samples, techniques, how)
     folds = folds_of(samples, how, block_m=block_m)
     splits = _usable(list(folds.split(samples, y)), y)
     base = estimator(how.model, seed=how.seed)
@@ -282,8 +282,8 @@ def _usable(splits: selection.Splits, y: np.ndarray) -> selection.Splits:
     return found
 
 
-def _block_side(samples: pd.DataFrame, techniques: Mapping[str, Sequence[str]], how: How) -> float:
-    """As far as residuals of all factors together are alike, how.block_m at least."""
+def block_side(samples: pd.DataFrame, techniques: Mapping[str, Sequence[str]], how: How) -> float:
+    """Side of a block (m): as far as residuals are alike, and ``how.block_m`` at least."""
     names = [name for part in techniques.values() for name in part]
     y = np.isin(samples["kind"], [int(kind) for kind in ROCK_GLACIERS])
     weight = samples["weight"].to_numpy()

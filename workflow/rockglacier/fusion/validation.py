@@ -1,0 +1,149 @@
+"""How well a way of training foretells ground that it never saw: maps of held-out ground, scores.
+
+All is done anew in each fold: factors are chosen, models fitted, thresholds set, on other ground.
+What is judged is the way of training on these labels, for the fusion and for each technique alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from rockglacier import evaluation
+from rockglacier.conventions import KIND_NAMES, MAP, ROCK_GLACIERS, Kind
+from rockglacier.errors import RockGlacierError
+from rockglacier.fusion import mapping, training
+from rockglacier.fusion.labels import BACKGROUND, rasterised
+from rockglacier.grid import Grid
+from rockglacier.inventory.outlines import Shape, labelled, outlines
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+
+logger = logging.getLogger(__name__)
+
+FUSION = "fusion"
+
+
+def folds_of_pixels(
+    samples: pd.DataFrame, labels: GeoDataFrame, grid: Grid, how: training.How, *, block_m: float,
+    shift_m: float = 0.0,
+) -> np.ndarray:  # fmt: skip
+    """Fold (y, x) of each pixel: that of its block; of a labelled object, that of all of it.
+
+    ``samples`` are those that folds are dealt by; ``shift_m`` is what their x has more than the
+    grid's (:func:`training.joined`).
+    """
+    folds = training.folds_of(samples, how, block_m=block_m)
+    kinds = samples["kind"].to_numpy()
+    x, y = np.meshgrid(grid.x + shift_m, grid.y)
+    fold = folds.of_places(x, y, kinds)
+    objects, _ = rasterised(labels, grid)
+    for one in np.unique(objects[objects != BACKGROUND]):
+        here = objects == one
+        middle = float(x[here].mean()), float(y[here].mean())
+        own = folds.of_places(np.array([middle[0]]), np.array([middle[1]]), kinds)
+        fold[here] = own[0]
+    return fold
+
+
+def held_out(
+    samples: pd.DataFrame, techniques: Mapping[str, Sequence[str]], how: training.How,
+    factors: xr.Dataset, labels: GeoDataFrame, grid: Grid, *, block_m: float, shift_m: float = 0.0,
+    rows: int = 512,
+) -> tuple[xr.Dataset, Shape]:  # fmt: skip
+    """Maps (:func:`mapping.probabilities`) of held-out ground, and how they become outlines.
+
+    ``factors`` may be lazy; ``rows`` are told at a time. Thresholds are the median of those that
+    folds set on their own training ground.
+
+    Raises
+    ------
+    RockGlacierError
+        Folds leave a kind out of training.
+    """
+    models: dict[int, training.Trained] = {}
+    for number, model, _ in training.cross_validated(samples, techniques, how, block_m=block_m):
+        models[number] = model
+    fold = folds_of_pixels(samples, labels, grid, how, block_m=block_m, shift_m=shift_m)
+    missing = set(np.unique(fold).tolist()) - set(models)
+    if missing:
+        raise RockGlacierError(
+            f"{len(missing)} folds leave one kind to train on; fewer folds, smaller blocks or "
+            "more labels are needed."
+        )
+    every = [models[number] for number in sorted(models)]
+    order = {number: k for k, number in enumerate(sorted(models))}
+    renumbered = np.vectorize(order.get)(fold)
+    maps = mapping.whole(factors, every[0], rows=rows, fold=renumbered, of_folds=every)
+    low, high = (float(np.median([getattr(m, n) for m in every])) for n in ("low", "high"))
+    return maps, Shape(low=low, high=high)
+
+
+def scores(maps: xr.Dataset, labels: GeoDataFrame, grid: Grid, shape: Shape) -> dict[str, Any]:
+    """Scores of ``maps`` against all ground of ``labels``, by pixel and by object.
+
+    ``pixels``: of kinds (:func:`evaluation.agreement`) and of the probability of rock glaciers
+    (:func:`evaluation.foretold`); ``objects``: of rock glaciers (:func:`evaluation.detection`),
+    ``recall_by_kind`` and the number of those in the maps.
+    """
+    _, truth = rasterised(labels, grid)
+    P = maps["probability"].transpose(*MAP).values
+    told = maps["kind"].transpose(*MAP).values
+    seen = np.isfinite(P)
+    matrix = evaluation.confusion(truth[seen], told[seen].astype(int), [int(k) for k in Kind])
+    glacier = [int(kind) for kind in ROCK_GLACIERS]
+    found = outlines(labelled(P, grid, shape), grid)
+    wanted = labels[labels["kind"].isin(glacier)].reset_index(drop=True)
+    pairs = evaluation.matched(found, wanted)
+    by_kind = {
+        KIND_NAMES[Kind(kind)]: _recall(pairs[wanted["kind"].to_numpy() == kind])
+        for kind in glacier
+    }
+    return {
+        "pixels": {
+            "kinds": [KIND_NAMES[kind] for kind in Kind], "confusion": matrix.tolist(),
+            **evaluation.agreement(matrix),
+            **evaluation.foretold(np.isin(truth[seen], glacier), P[seen]),
+            "observed_share": float(seen.mean()),
+        },
+        "objects": {
+            **evaluation.detection(int((pairs >= 0).sum()), len(found), len(wanted)),
+            "recall_by_kind": by_kind,
+        },
+        "thresholds": [shape.low, shape.high],
+    }  # fmt: skip
+
+
+def _recall(pairs: np.ndarray) -> dict[str, Any]:
+    hits = int((pairs >= 0).sum())
+    return {"hits": hits, "of": len(pairs), "recall_95": evaluation.wilson(hits, len(pairs))}
+
+
+def alone(techniques: Mapping[str, Sequence[str]]) -> dict[str, dict[str, list[str]]]:
+    """The fusion of all techniques, and each that looks at the ground, by itself."""
+    found = {FUSION: {name: list(factors) for name, factors in techniques.items()}}
+    for name, factors in techniques.items():
+        if name not in mapping.EVERYWHERE:
+            found[name] = {name: list(factors)}
+    return found
+
+
+def table(by_side: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """One line a side (fusion, techniques): what a person compares."""
+    rows = []
+    for side, found in by_side.items():
+        pixels, objects = found["pixels"], found["objects"]
+        rows.append({
+            "side": side,
+            **{n: pixels[n] for n in ("overall_accuracy", "kappa", "macro_f1", "roc_auc", "pr_auc",
+                                      "brier", "calibration_error", "observed_share")},
+            **{f"object_{n}": objects[n] for n in ("precision", "recall", "f1")},
+            "object_f1_low": objects["f1_95"][0], "object_f1_high": objects["f1_95"][1],
+        })  # fmt: skip
+    return pd.DataFrame(rows).round(4)
