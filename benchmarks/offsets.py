@@ -367,8 +367,6 @@ def _write_pair(folder: Path, pair: xr.Dataset, times: int) -> list[Path]:
 
 def _match_files(paths: list[Path], workers: int) -> tuple[float, float, int]:
     """Seconds, peak memory (MB) and places of one pair of files; in a process of its own."""
-    import resource
-
     images = [shown(open_raster(path), None) for path in paths]
     with dask.config.set(scheduler="threads", num_workers=workers):
         part = [image.isel(y=slice(0, 400), x=slice(0, 400)) for image in images]
@@ -376,8 +374,14 @@ def _match_files(paths: list[Path], workers: int) -> tuple[float, float, int]:
         began = time.perf_counter()
         found = combined(screened(track(*images, MATCHING["optical"]).compute(), 6), ["reason"])
         seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+    peak = _peak_mb()
     return seconds, peak, int(found["reason"].size)
+
+
+def _peak_mb() -> float:
+    """Most memory that this process held; that of getrusage counts its parent's too."""
+    status = Path("/proc/self/status").read_text()
+    return float(status.partition("VmHWM:")[2].split()[0]) / 1024.0
 
 
 def _in_process(paths: list[Path], workers: int) -> tuple[float, float, int]:
