@@ -83,8 +83,7 @@ def load_models(config: Mapping[str, Any], config_file: str | Path) -> dict[str,
     found = {}
     for name, given in models.items():
         _validate(given, schema("model"), where, f"models.{name}")
-        properties = schema("model")["properties"]
-        found[name] = {k: p["default"] for k, p in properties.items() if "default" in p} | given
+        found[name] = _defaults(schema("model")) | given
     for name in names_in(config.get("retrain")):
         if name not in found:
             raise ConfigurationError(
@@ -269,10 +268,7 @@ def _region(region: Settings, path: Path, defaults: Settings) -> Settings:
     labels = region.get("labels")
     if labels is not None:
         _validate(labels, schema("labels"), where, "labels")
-        defaults = {
-            k: p["default"] for k, p in schema("labels")["properties"].items() if "default" in p
-        }
-        labels = _resolve(defaults | labels, schema("labels"), path, "labels")
+        labels = _resolve(_defaults(schema("labels")) | labels, schema("labels"), path, "labels")
         if labels["column"] is None and len(labels["kinds"]) > 1:
             raise ConfigurationError(
                 f"{where}: labels.kinds names {', '.join(labels['kinds'])}, but no labels.column "
@@ -290,8 +286,12 @@ def _entry(given: Settings, kind: str, path: Path, key: str) -> Settings:
     _validate({"source": source} if "source" in given else {}, _sources(kind), str(path), key)
     needed = entry_schema(kind, str(source))
     _validate(given, needed, str(path), key)
-    defaults = {k: p["default"] for k, p in needed["properties"].items() if "default" in p}
-    return dict(_resolve(_merge(defaults, given), needed, path, key))
+    return dict(_resolve(_merge(_defaults(needed), given), needed, path, key))
+
+
+def _defaults(node: Settings) -> Settings:
+    """What keys of the schema ``node`` are where they are not given."""
+    return {k: p["default"] for k, p in node["properties"].items() if "default" in p}
 
 
 def _check_images(

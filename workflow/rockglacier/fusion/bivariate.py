@@ -25,7 +25,28 @@ Evidence = Literal["information value", "frequency ratio", "weights of evidence"
 HALF = 0.5  # counted into every class of a factor, lest an empty one say for certain
 
 
-class Bivariate(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class OfGround(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """What all classifiers of the kind of ground share: factors may be missing."""
+
+    classes_: np.ndarray
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probability (sample, kind) of each of ``classes_``."""
+        raise NotImplementedError
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The likeliest kind of each sample."""
+        likeliest = np.argmax(self.predict_proba(X), axis=1)
+        found: np.ndarray = self.classes_[likeliest]
+        return found
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+class Bivariate(OfGround):
     """Classifier of factors (sample, factor; NaN where missing) by the evidence of their classes.
 
     Parameters
@@ -106,14 +127,3 @@ class Bivariate(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         X = validate_data(self, X, ensure_all_finite="allow-nan", reset=False)
         found: np.ndarray = self.combined_.predict_proba(self._sums(X))
         return found
-
-    def predict(self, X: Any) -> np.ndarray:
-        """The likeliest kind of each sample."""
-        likeliest = np.argmax(self.predict_proba(X), axis=1)
-        found: np.ndarray = self.classes_[likeliest]
-        return found
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags

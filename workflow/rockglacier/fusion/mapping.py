@@ -12,8 +12,9 @@ import numpy as np
 import xarray as xr
 
 from rockglacier.bands import cut
-from rockglacier.conventions import KIND_NAMES, MAP, Kind, describe
+from rockglacier.conventions import KIND_NAMES, MAP, ROCK_GLACIERS, Kind, describe
 from rockglacier.errors import SceneError
+from rockglacier.factors import CLIMATE, OUTLINES, TERRAIN
 from rockglacier.fusion.models import Pooled
 from rockglacier.fusion.training import Trained, rock_glacier
 
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 BAND = (0.05, 0.95)  # of models of resampled ground
 NAMES = {kind: f"p_{kind.name.lower()}" for kind in Kind}
 # Techniques that look at the ground; what is known of every place (relief, climate) is none.
-EVERYWHERE = ("terrain", "climate", "outlines")
+EVERYWHERE = (TERRAIN, CLIMATE, OUTLINES)
 
 
 def probabilities(
@@ -122,7 +123,7 @@ def _fill(
     names = list(trained.model.techniques)
     looks = [k for k, name in enumerate(names) if name not in EVERYWHERE]
     maps["valid_techniques"][here] = saw[:, looks].sum(axis=1)
-    speaks = trained.model.speaks(X, [int(k) for k in Kind if k in (Kind.ACTIVE, Kind.RESTING)])
+    speaks = trained.model.speaks(X, ROCK_GLACIERS)
     maps["technique"][here] = np.where(told, np.argmax(np.abs(speaks), axis=1), np.nan)
 
 
@@ -131,8 +132,8 @@ def kinds_of(P: np.ndarray, low: float) -> np.ndarray:
 
     Else the likeliest of the other kinds.
     """
-    glacier = [int(Kind.ACTIVE), int(Kind.RESTING)]
-    rest = [int(k) for k in Kind if int(k) not in glacier]
+    glacier = list(ROCK_GLACIERS)
+    rest = [kind for kind in Kind if kind not in glacier]
     of_glacier = np.array(glacier)[np.argmax(P[:, glacier], axis=1)]
     of_rest = np.array(rest)[np.argmax(P[:, rest], axis=1)]
     return np.asarray(np.where(rock_glacier(P) >= low, of_glacier, of_rest))

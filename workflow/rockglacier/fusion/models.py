@@ -20,7 +20,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, logsumexp
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -30,7 +30,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
-from rockglacier.fusion.bivariate import Bivariate
+from rockglacier.fusion.bivariate import Bivariate, OfGround
 
 Model = Literal[
     "logistic regression", "information value", "frequency ratio", "weights of evidence",
@@ -63,7 +63,7 @@ def estimator(model: Model, *, seed: int = 0) -> Any:
     return Additive()
 
 
-class Additive(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class Additive(OfGround):
     """Multinomial logistic regression of splines of ranks, with penalty 1/(2 ``C``).
 
     Ranks tame long tails; splines let ground be likeliest at a middle value. A factor that is
@@ -100,18 +100,8 @@ class Additive(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _bent(self, X: np.ndarray) -> np.ndarray:
         return np.asarray(self.bends_.transform(_ranks(X, self.quantiles_)))
 
-    def predict(self, X: Any) -> np.ndarray:
-        """The likeliest kind of each sample."""
-        P = self.predict_proba(X)
-        return np.asarray(self.classes_[np.argmax(P, axis=1)])
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
-
-
-class Overlay(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class Overlay(OfGround):
     """Classifier by ranks of factors, weighted by how well each alone tells a kind.
 
     The rank of a factor among the samples (its share below) is its membership, turned round where
@@ -149,11 +139,6 @@ class Overlay(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return np.ones((X.shape[0], 1))
         return np.asarray(self.model_.predict_proba(self._overlays(X)))
 
-    def predict(self, X: Any) -> np.ndarray:
-        """The likeliest kind of each sample."""
-        P = self.predict_proba(X)
-        return np.asarray(self.classes_[np.argmax(P, axis=1)])
-
     def _overlays(self, X: np.ndarray) -> np.ndarray:
         """Weighted mean membership (sample, kind), 0.5 where nothing is known."""
         rank = _ranks(X, self.quantiles_)
@@ -166,13 +151,8 @@ class Overlay(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             np.divide(told, total, out=out[:, k], where=total > 0.0)
         return out
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
 
-
-class Pooled(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class Pooled(OfGround):
     """Classifier that pools the odds of one classifier a technique.
 
     Parameters
@@ -234,11 +214,6 @@ class Pooled(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         X = validate_data(self, X, reset=False, ensure_all_finite="allow-nan")
         told = np.stack([self._odds(name, X) for name in self.techniques])
         return np.asarray(np.exp(log_softmax(self._pool(told, self.power_, self.shift_), axis=1)))
-
-    def predict(self, X: Any) -> np.ndarray:
-        """The likeliest kind of each sample."""
-        P = self.predict_proba(X)
-        return np.asarray(self.classes_[np.argmax(P, axis=1)])
 
     def speaks(self, X: np.ndarray, kinds: Sequence[int]) -> np.ndarray:
         """Log-odds (sample, technique) by which each speaks for ``kinds``, against all others."""
@@ -343,11 +318,6 @@ class Pooled(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         bounds = [(0.0, 1.5)] * count + [(-3.0, 3.0)] * kinds
         found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
         return found[:count], found[count:]
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
 
 
 SHARES = np.linspace(0.0, 1.0, 101)

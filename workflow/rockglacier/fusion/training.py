@@ -75,10 +75,15 @@ class Trained:
         """Probability (model, sample, kind; all of :class:`Kind`) of factors (sample, factor)."""
         found = []
         for model in [self.model] if models is None else models:
-            P = np.zeros((len(X), len(Kind)))
-            P[:, model.classes_.astype(int)] = model.predict_proba(X)
-            found.append(P)
+            found.append(_of_all_kinds(model.predict_proba(X), model))
         return np.stack(found)
+
+
+def _of_all_kinds(P: np.ndarray, model: Pooled) -> np.ndarray:
+    """``P`` (sample, kind that ``model`` knows) over all of :class:`Kind`, 0 of the others."""
+    out = np.zeros((len(P), len(Kind)))
+    out[:, model.classes_.astype(int)] = P
+    return out
 
 
 def rock_glacier(P: np.ndarray) -> np.ndarray:
@@ -164,9 +169,7 @@ def train(samples: pd.DataFrame, techniques: Mapping[str, Sequence[str]], how: H
     blocks = folds.blocks()
     model = Pooled(columns, base).fit(X, y, sample_weight=weight, groups=blocks)
     others = list(_resampled(X, y, weight, blocks, columns, base, how))
-    held_out = np.zeros((y.size, len(Kind)))
-    held_out[:, model.classes_.astype(int)] = model.held_out_
-    low, high = _thresholds(held_out, y, weight)
+    low, high = _thresholds(_of_all_kinds(model.held_out_, model), y, weight)
     for one in (model, *others):
         del one.held_out_  # as long as the samples, and of no use to who predicts
     notes = {
@@ -232,7 +235,7 @@ def load(path: str | Path) -> Trained:
         if strange:
             raise SceneError(
                 f"{path} holds {', '.join(strange)}, which no model of this project does; train "
-                "it anew (make retrain)."
+                "it anew (snakemake --config retrain=NAME)."
             )
         content = skops.io.load(path, trusted=named)
     except (OSError, ValueError, KeyError, BadZipFile) as error:
