@@ -12,7 +12,9 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/grid.smk"
+include: "workflow/rules/landscape.smk"
 include: "workflow/rules/scenes.smk"
+include: "workflow/rules/images.smk"
 include: "workflow/rules/isce2.smk"
 include: "workflow/rules/grd.smk"
 include: "workflow/rules/backscatter.smk"
@@ -23,6 +25,7 @@ include: "workflow/rules/network.smk"
 include: "workflow/rules/velocity.smk"
 include: "workflow/rules/factors.smk"
 include: "workflow/rules/fusion.smk"
+include: "workflow/rules/inventory.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/products.smk"
 

@@ -5,12 +5,16 @@ from rockglacier.grid import Grid, region_grid
 from rockglacier.offsets.tracking import place_grid
 from rockglacier.readers.catalogue import open_stack
 from rockglacier.readers.stack import lonlat_bounds
+from rockglacier.sentinel1.borrowed import geometry_grid
 
 
 def place(source, **keys):
     """Grid and extent of one track."""
     if source == "scenes":
         return None, tuple(keys["bounds"])
+    if source == "slc":
+        grid = geometry_grid(keys["path"])
+        return grid, lonlat_bounds(grid)
     if source == "simulated":
         from rockglacier.simulation import simulate_stack
 

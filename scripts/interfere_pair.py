@@ -11,7 +11,7 @@ if __name__ == "__main__":
     looks = tuple(snakemake.params.looks)
     images = [
         io.open_dataset(path, rows=io.chunk_rows(path, "slc"))["slc"]
-        for path in (snakemake.input.reference, snakemake.input.secondary)
+        for path in snakemake.params.images
     ]
     pair = engine.unwrapped_pair(
         *images,

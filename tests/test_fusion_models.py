@@ -74,6 +74,7 @@ def test_probabilities_are_those_of_the_ground_that_samples_stand_for() -> None:
 def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forests that grow in no time."""
     monkeypatch.setattr(models, "TREES", 30)
+    monkeypatch.setattr(models, "ROUNDS", 20)
 
 
 @pytest.mark.usefixtures("few_trees")

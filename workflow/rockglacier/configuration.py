@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "config" / "schema"
 DATA = "${ROCKGLACIER_DATA}"
+LANDSCAPE = "landscape"  # folder of what is simulated of a region
 MINTPY_GEOMETRY = ("geometryGeo.h5", "geometryRadar.h5")
 
 Settings = dict[str, Any]
@@ -54,7 +55,7 @@ def load(config: Mapping[str, Any], config_file: str | Path) -> dict[str, Settin
     regions = {}
     for name in names:
         path = _region_file(Path(plain["region_folder"]), name)
-        region = read(path)
+        region = _on_made_up_relief(read(path), name)
         if by_default and DATA in str(region) and not data_folder().is_dir():
             logger.warning(
                 "region %s is left out: its data would be in %s (set ROCKGLACIER_DATA)",
@@ -62,13 +63,31 @@ def load(config: Mapping[str, Any], config_file: str | Path) -> dict[str, Settin
                 data_folder(),
             )
             continue
-        regions[name] = _region(region, path, plain["defaults"])
+        made = Path(plain["results"]) / name / LANDSCAPE
+        regions[name] = _region(region, path, plain["defaults"], made)
+        model, models = regions[name]["model"], plain.get("models", {})
+        if model and model not in models:
+            raise ConfigurationError(
+                f"{path}: model {model!r} is none of models in {where} (there: "
+                f"{', '.join(models) or 'none'}); name one of them, or a model_file."
+            )
     if not regions:
         raise ConfigurationError(
             f"{where}: every region needs data that are not in {data_folder()}; set "
             "ROCKGLACIER_DATA, or add a region of your own."
         )
     return regions
+
+
+def _on_made_up_relief(region: Settings, name: str) -> Settings:
+    """``region``, whose landscape lies on made-up mountains where there are no real data."""
+    landscape = region.get("landscape")
+    if not isinstance(landscape, dict) or DATA not in str(landscape.get("relief")):
+        return region
+    if data_folder().is_dir():
+        return region
+    logger.warning("region %s: made-up relief, for want of data in %s", name, data_folder())
+    return {**region, "landscape": {**landscape, "relief": None}}
 
 
 def load_models(config: Mapping[str, Any], config_file: str | Path) -> dict[str, Settings]:
@@ -170,6 +189,25 @@ def _fixed(pattern: str) -> str:
     return pattern if start == pattern else start.rpartition("/")[0]
 
 
+class _Made(str):
+    """A path that the workflow will make."""
+
+
+def _located(region: Settings, made: Path) -> Settings:
+    """``region`` with what it names ``landscape/…`` below ``made``, where it has a landscape."""
+    if "landscape" not in region:
+        return region
+
+    def locate(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: locate(v) for k, v in value.items()}
+        if isinstance(value, str) and value.startswith(f"{LANDSCAPE}/"):
+            return _Made(made / value.removeprefix(f"{LANDSCAPE}/"))
+        return value
+
+    return {k: locate(v) for k, v in region.items()}
+
+
 class _Loader(yaml.SafeLoader):
     """YAML whose keys and dates stay text, and whose repeated keys are errors."""
 
@@ -228,8 +266,10 @@ def _region_file(folder: Path, name: str) -> Path:
     return path.absolute()
 
 
-def _region(region: Settings, path: Path, defaults: Settings) -> Settings:
+def _region(region: Settings, path: Path, defaults: Settings, made: Path) -> Settings:
+    """The settings of a region file, complete; ``made``: where its landscape comes to lie."""
     where = str(path)
+    region = _located(region, made)
     own = schema("region")["properties"]
     settings = schema("settings")["properties"]
     _validate(region, {**schema("region"), "properties": {**own, **settings}}, where)
@@ -240,6 +280,13 @@ def _region(region: Settings, path: Path, defaults: Settings) -> Settings:
         )
     merged = _merge(defaults, {k: v for k, v in region.items() if k in settings})
     _check_order(merged, where)
+    landscape = region.get("landscape")
+    if landscape is not None:
+        node = schema("landscape")
+        _validate(landscape, node, where, "landscape")
+        landscape = _resolve(_defaults(node) | landscape, node, path, "landscape")
+        if merged["area"] is None:
+            raise ConfigurationError(f"{where}: landscape needs area, which it is made over.")
     tracks = {}
     for name, track in region.get("tracks", {}).items():
         key = f"tracks.{name}"
@@ -276,7 +323,7 @@ def _region(region: Settings, path: Path, defaults: Settings) -> Settings:
             )
     found = _resolve(merged, schema("settings"), path, "")
     entries = {"tracks": tracks, "images": images, "optical": optical, "climate": climate}
-    entries["labels"] = labels
+    entries |= {"labels": labels, "landscape": landscape}
     return {"name": region["name"], "file": where, **entries, **found}
 
 
@@ -372,6 +419,8 @@ def _resolve(value: Any, node: Settings, file: Path, key: str) -> Any:
         }
     if not node.get("path") or value is None:
         return value
+    if isinstance(value, _Made):
+        return str(value)
     path = Path(str(value).replace(DATA, str(data_folder()))).expanduser()
     path = Path(os.path.normpath(file.parent / path))
     if not path.exists():

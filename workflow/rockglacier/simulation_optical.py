@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter, zoom
 
 from rockglacier.conventions import YEAR_DAYS, describe
 from rockglacier.errors import ConfigurationError
@@ -50,8 +50,9 @@ class Ground:
     east: np.ndarray
     north: np.ndarray
     tongue: np.ndarray  # number of the rock glacier, 0: none
-    fine: np.ndarray  # texture of the finer grid, edges included
+    fine: np.ndarray  # texture of the finer grid, edges included, as coefficients of a cubic spline
     hollows: np.ndarray  # where snow stays longest: high
+    light_step: int = 1  # pixels between places whose light is traced
 
 
 def simulate_landsat(
@@ -82,7 +83,7 @@ def simulate_landsat(
     _write_heights(place / "dem.tif", ground)
     _write_stable(place / "stable.gpkg", ground)
     for date in dates:
-        _write_scene(place, ground, date, dates[0], seed)
+        write_panchromatic(place, ground, date, dates[0], seed)
     maps = {
         "east": (ground.east, "velocity toward east", "m/yr"),
         "north": (ground.north, "velocity toward north", "m/yr"),
@@ -130,7 +131,7 @@ def _ground(size: int, rates: Sequence[float], widths_px: tuple[float, float], s
             f"A relief of {size} x {size} pixels (seed {seed}) holds no rock glacier; a slope of "
             "8 to 32 degrees, long enough, is needed: try another seed, or a greater size."
         )
-    fine = texture(size + 2 * EDGE, FINER, stream(seed, TEXTURE))
+    fine = spline_filter(texture(size + 2 * EDGE, FINER, stream(seed, TEXTURE)))
     relief = heights.values
     hollows = gaussian_filter(relief, 10.0) - relief
     hollows = hollows / hollows.std() + 0.7 * (relief - relief.mean()) / relief.std()
@@ -172,34 +173,41 @@ def _within(distance: np.ndarray, half: float) -> np.ndarray:
 
 
 def _scene(
-    ground: Ground, date: str, first: str, seed: int
+    ground: Ground, date: str, first: str, seed: int, snow: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, float, float]:
     """Digital numbers and hidden pixels (y, x) of one date, and the sun's azimuth and elevation."""
     day = np.datetime64(date)
     random = stream(seed, SCENE, int(day.astype(int)))
-    size = ground.grid.width
+    shape = ground.grid.shape
     years = float((day - np.datetime64(first)) / np.timedelta64(1, "D")) / YEAR_DAYS
     shift = random.normal(0.0, REGISTRATION_PX, 2)
-    y, x = np.mgrid[:size, :size].astype(np.float64)
+    y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float64)
     y, x = y + shift[0], x + shift[1]
     # Steady motion: what is here now lay upstream by that much on the first date.
     rows, columns = -ground.north / PIXEL_M * years, ground.east / PIXEL_M * years
     at = [FINER * (y - rows + EDGE), FINER * (x - columns + EDGE)]
-    albedo = 1.0 + CONTRAST * map_coordinates(ground.fine, at, order=3, mode="nearest")
+    texture_here = map_coordinates(ground.fine, at, order=3, mode="mirror", prefilter=False)
+    albedo = 1.0 + CONTRAST * texture_here
     azimuth, elevation = (
         middle + random.normal(0.0, spread)
         for middle, spread in zip(SUN_DEG, SUN_SPREAD_DEG, strict=True)
     )
-    light = _moved(_light(ground, azimuth, elevation), y, x)
+    n = ground.light_step
+    light = light_on(ground.heights[::n, ::n], azimuth, elevation)
+    if n > 1:
+        light = zoom(light, n, order=1, mode="nearest", grid_mode=True)
+    light = _moved(light[: shape[0], : shape[1]], y, x)
     extent = random.normal(0.0, 0.35)
-    patchy = ground.hollows + 0.5 * smooth_field((size, size), 6.0, stream(seed, PATCHES))
-    level = np.quantile(patchy, 1.0 - PATCH_SHARE) - extent
-    snow = _moved(gaussian_filter((patchy > level).astype(np.float64), 0.7), y, x)
-    cloud = smooth_field((size, size), 40.0, random)
+    if snow is None:
+        patchy = ground.hollows + 0.5 * smooth_field(shape, 6.0, stream(seed, PATCHES))
+        level = np.quantile(patchy, 1.0 - PATCH_SHARE) - extent
+        snow = gaussian_filter((patchy > level).astype(np.float64), 0.7)
+    snow = _moved(snow, y, x)
+    cloud = smooth_field(shape, 40.0, random)
     cloudy = cloud > np.quantile(cloud, 1.0 - CLOUD_SHARE * random.uniform(0.0, 2.0))
     shown = (albedo * (1.0 - snow) + SNOW * snow) * light
     shown += 2.0 * gaussian_filter(cloudy.astype(np.float64), 3.0)
-    noise = NOISE * CONTRAST * random.standard_normal((size, size))
+    noise = NOISE * CONTRAST * random.standard_normal(shape)
     numbers = np.clip(np.rint(9000.0 * (0.1 + gaussian_filter(shown, 0.35) + noise)), 1, 65535)
     return numbers.astype(np.uint16), cloudy, azimuth, elevation
 
@@ -208,30 +216,36 @@ def _moved(field: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.asarray(map_coordinates(field, [y, x], order=1, mode="nearest"))
 
 
-def _light(ground: Ground, azimuth_deg: float, elevation_deg: float) -> np.ndarray:
+def light_on(relief: xr.DataArray, azimuth_deg: float, elevation_deg: float) -> np.ndarray:
     """Irradiance (y, x; 1 on level ground in the sun): facing of the ground, cast shadows, sky."""
     azimuth, elevation = np.radians(azimuth_deg), np.radians(elevation_deg)
     sun = np.array([np.sin(azimuth), np.cos(azimuth)])
-    heights = ground.heights.values.astype(np.float64)
-    fall_south, fall_east = np.gradient(heights, PIXEL_M)
+    heights = relief.values.astype(np.float64)
+    pixel = float(relief["x"][1] - relief["x"][0])
+    fall_south, fall_east = np.gradient(heights, pixel)
     normal = np.sqrt(1.0 + fall_east**2 + fall_south**2)
     facing = np.sin(elevation) - np.cos(elevation) * (sun[0] * fall_east - sun[1] * fall_south)
     facing = np.maximum(facing / normal, 0.0) / np.sin(elevation)
-    size = heights.shape[0]
-    y, x = np.mgrid[:size, :size].astype(np.float64)
+    y, x = np.mgrid[: heights.shape[0], : heights.shape[1]].astype(np.float64)
     lit = np.ones_like(heights)
-    reach = np.ptp(heights) / np.tan(elevation) / PIXEL_M
-    for step in np.arange(1.0, min(reach, size), 1.5):
+    reach = np.ptp(heights) / np.tan(elevation) / pixel
+    for step in np.arange(1.0, min(reach, *heights.shape), 1.5):
         toward = [y - sun[1] * step, x + sun[0] * step]
         over = map_coordinates(heights, toward, order=1, mode="nearest") - heights
         # The sun is half a degree wide, and a pixel is not a point.
-        above = over / (step * PIXEL_M) - np.tan(elevation)
+        above = over / (step * pixel) - np.tan(elevation)
         lit = np.minimum(lit, np.clip(0.5 - above / 0.02, 0.0, 1.0))
     return np.asarray(SKY + (1.0 - SKY) * facing * lit)
 
 
-def _write_scene(folder: Path, ground: Ground, date: str, first: str, seed: int) -> None:
-    numbers, cloudy, azimuth, elevation = _scene(ground, date, first, seed)
+def write_panchromatic(
+    folder: Path, ground: Ground, date: str, first: str, seed: int, snow: np.ndarray | None = None
+) -> None:
+    """Write the scene of one date, level 1, as a folder; ``first``: date that motion counts from.
+
+    ``snow`` (y, x): share of each pixel under it; None for patches in the ground's hollows.
+    """
+    numbers, cloudy, azimuth, elevation = _scene(ground, date, first, seed, snow)
     compact = date.replace("-", "")
     name = f"LC08_L1TP_193027_{compact}_{compact}_02_T1"
     place = folder / name

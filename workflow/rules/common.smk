@@ -13,7 +13,8 @@ from rockglacier.topsstack.misregistration import EARLIER_DATES
 INTERFEROGRAMS = ["geotiff", "hyp3", "licsar", "isce2", "mintpy"]
 SCENES = ["scenes", "simulated_scenes"]
 GRD = ["grd"]  # which show no motion
-PRODUCTS = [*SCENES, *GRD]  # of ESA, of which tables say where they lie
+IMAGES = ["slc"]  # geocoded by this workflow, elsewhere
+PRODUCTS = [*SCENES, *GRD, *IMAGES]  # of which tables say what there is
 WITHOUT_BACKSCATTER = [*INTERFEROGRAMS, "displacement", "simulated"]
 PROCESSING = ["looks", "polarisation", "bistatic", "goldstein", "unwrapper", "min_coherence"]
 PROCESSING += [
@@ -58,9 +59,22 @@ def with_dem(given):
     return "|".join(r for r, keys in REGIONS.items() if bool(keys["dem"]) == given) or "(?!)"
 
 
+def has_landscape(region):
+    """Whether the region is simulated from the ground up."""
+    return REGIONS[region]["landscape"] is not None
+
+
+def landscape_relief(wildcards):
+    """The relief under the region's landscape; none where that is made up too."""
+    return REGIONS[wildcards.region]["landscape"]["relief"] or []
+
+
 def setting(path):
     """The region's setting at ``path``, which may name the track, as a rule's parameter."""
     return lookup(dpath=f"{{region}}/{path}", within=REGIONS)
+
+
+with_landscape = "|".join(filter(has_landscape, REGIONS)) or "(?!)"
 
 
 def file_setting(path):
@@ -107,6 +121,13 @@ def sources(wildcards):
 def scene_tables(wildcards):
     """Tables of the region's tracks that are products."""
     return every_track("scenes.csv", but=WITHOUT_BACKSCATTER)(wildcards)
+
+
+def placing_tables(wildcards):
+    """Those that tell where the region lies; a simulated one lies where its area is."""
+    if has_landscape(wildcards.region):
+        return []
+    return every_track("scenes.csv", but=[*WITHOUT_BACKSCATTER, *IMAGES])(wildcards)
 
 
 def track_folder(wildcards):
@@ -259,7 +280,7 @@ def products_state(wildcards, date):
     """Digest of names, sizes and times of the products and orbit files that serve on ``date``."""
     rows = bursts_on(wildcards, date, ("path", "orbit_file"))
     names = sorted({name for row in rows for name in row})
-    return state(tuple(map(Path, names)), apart(wildcards.region))
+    return state_of(names, wildcards.region)
 
 
 def products_of_first(wildcards):
@@ -354,9 +375,13 @@ def radar_looks(wildcards):
 def places(wildcards):
     """What tells where the region's tracks lie: their keys, or of products the bounds of scenes."""
     found = {}
+    if has_landscape(wildcards.region):
+        return found
     for track, keys in REGIONS[wildcards.region]["tracks"].items():
         found[track] = keys
-        if keys["source"] in PRODUCTS:
+        if keys["source"] in IMAGES:
+            found[track] = {"source": "slc", "path": keys["path"]}
+        elif keys["source"] in PRODUCTS:
             rows = rows_of(f"{config['results']}/{wildcards.region}/{track}/scenes.csv")
             first = [row for row in rows if row["date"] == rows[0]["date"]]
             pick = {"west": min, "south": min, "east": max, "north": max}
@@ -408,6 +433,50 @@ def figures_of(wildcards):
     return [f"{config['results']}/{wildcards.region}/figures/{name}.png" for name in found]
 
 
+def made_here(path):
+    """Whether this workflow makes what lies at ``path``, so that Snakemake itself watches it."""
+    return Path(config["results"]).absolute() in Path(path).absolute().parents
+
+
+def made_source(wildcards):
+    """What the track is read from, where this workflow makes it."""
+    path = source(wildcards)
+    return path if path and made_here(path) else []
+
+
+def state_of(paths, region):
+    """Digest of names, sizes and times of the files at ``paths`` that were made elsewhere."""
+    return state(tuple(Path(p) for p in paths if not made_here(p)), apart(region))
+
+
+def borrowed_images(*names):
+    """Geocoded images of the track's source on the dates of the wildcards ``names``."""
+
+    def find(wildcards):
+        folder = Path(source(wildcards)) / "slc"
+        return [str(folder / f"{getattr(wildcards, name)}.zarr") for name in names]
+
+    return find
+
+
+def state_of_images(*names):
+    """Digest of names, sizes and times of their files."""
+
+    def find(wildcards):
+        return state_of(borrowed_images(*names)(wildcards), wildcards.region)
+
+    return find
+
+
+def geocoded_images(*names):
+    """The track's own geocoded images on the dates of the wildcards ``names``."""
+
+    def find(wildcards):
+        return [f"{track_folder(wildcards)}/slc/{getattr(wildcards, name)}.zarr" for name in names]
+
+    return find
+
+
 def apart(region):
     """What may lie below a source without being part of it: the products and the region's file."""
     return frozenset(map(Path.absolute, [Path(config["results"]), Path(REGIONS[region]["file"])]))
@@ -420,8 +489,8 @@ def source_state(wildcards):
         names = [wildcards.track]
     else:
         names = [name for name in tracks if tracks[name]["source"] not in PRODUCTS]
-    paths = tuple(path for name in names for path in source_paths(tracks[name]))
-    return state(paths, apart(wildcards.region))
+    paths = [path for name in names for path in source_paths(tracks[name])]
+    return state_of(paths, wildcards.region)
 
 
 def image_grids(wildcards):
@@ -438,7 +507,7 @@ def place_step(wildcards):
 def delays_state(wildcards):
     """The same of the region's zenith delays."""
     folder = REGIONS[wildcards.region]["corrections"]["delays"]
-    return state((Path(folder),), apart(wildcards.region)) if folder else None
+    return state_of([folder], wildcards.region) if folder else None
 
 
 @cache
@@ -447,6 +516,8 @@ def track_gb(region, track):
     keys = REGIONS[region]["tracks"][track]
     if keys["source"] == "simulated_scenes":
         return 0.1
+    if made_here(keys.get("path", "")):
+        return 0.0  # not there yet when jobs are planned
     if keys["source"] == "simulated":
         return 115 * keys["height"] * keys["width"] * 8 / 1e9
     found = [file for path in source_paths(keys) for file in files(path, apart(region))]
@@ -493,9 +564,15 @@ def optical_folder(wildcards):
     return optical_of(wildcards)["path"]
 
 
+def made_optical(wildcards):
+    """That folder, where this workflow makes it."""
+    folder = optical_folder(wildcards)
+    return folder if made_here(folder) else []
+
+
 def optical_state(wildcards):
     """Digest of names, sizes and times of the files in that folder."""
-    return state((Path(optical_folder(wildcards)),), apart(wildcards.region))
+    return state_of([optical_folder(wildcards)], wildcards.region)
 
 
 def optical_digest(*modules):
@@ -525,10 +602,8 @@ def state_of_scenes(wildcards):
 
 def scene_files_state(folder, paths, region):
     """The same of the scenes whose metadata are ``paths``, in or below ``folder``."""
-    return [
-        state((path if path.parent == Path(folder) else path.parent,), apart(region))
-        for path in map(Path, paths)
-    ]
+    places = [path if path.parent == Path(folder) else path.parent for path in map(Path, paths)]
+    return [state_of([place], region) for place in places]
 
 
 def snow_indices(wildcards):
@@ -606,11 +681,6 @@ def how_to_train(wildcards):
 def model_of_region(wildcards):
     """The model that tells the region's ground."""
     keys = REGIONS[wildcards.region]
-    if keys["model"] and keys["model"] not in MODELS:
-        raise WorkflowError(
-            f"{keys['file']}: model {keys['model']!r} is none of models in config.yaml (there: "
-            f"{', '.join(MODELS) or 'none'}); name one of them, or a model_file."
-        )
     return keys["model_file"] or model_file(keys["model"])
 
 
@@ -671,6 +741,12 @@ def images_folder(wildcards):
     return images_of(wildcards)["path"]
 
 
+def made_scenes(wildcards):
+    """That folder, where this workflow makes it."""
+    folder = images_folder(wildcards)
+    return folder if made_here(folder) else []
+
+
 def planning_of_images(wildcards):
     """The settings of the set but those of its matching."""
     return {name: value for name, value in images_of(wildcards).items() if name != "offsets"}
@@ -709,14 +785,17 @@ def bursts_of_pair(wildcards):
 
 def images_state(wildcards):
     """Digest of names, sizes and times of the files in that folder."""
-    return state((Path(images_folder(wildcards)),), apart(wildcards.region))
+    return state_of([images_folder(wildcards)], wildcards.region)
 
 
 def megabytes_of_places(base, per_million):
     """Memory: ``base`` and ``per_million`` places of offsets, and twice that after each failure."""
 
     def need(wildcards, attempt):
-        grid = json.loads(grid_of_images(wildcards))
+        path = Path(f"{offsets_folder(wildcards)}/grid.json")
+        if not path.exists():  # before scenes are looked at, as in a dry run
+            return base
+        grid = json.loads(path.read_text())
         step = REGIONS[wildcards.region]["offsets"]["step_pixels"]
         millions = grid["width"] * grid["height"] / step**2 / 1e6
         return int((base + per_million * millions) * 2 ** (attempt - 1))

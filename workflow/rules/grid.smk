@@ -4,7 +4,7 @@
 rule define_grid:
     input:
         sources=sources,
-        scenes=ancient(scene_tables),
+        scenes=ancient(placing_tables),
         images=ancient(image_grids),
     output:
         grid="<results>/{region}/grid.json",

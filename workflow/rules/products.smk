@@ -41,7 +41,9 @@ rule summarise:
         offsets=every_images("velocity.tif"),
         networks=every_track("network.json", but=["displacement", *GRD]),
         cycles=every_track("cycles.zarr", but=["displacement", *GRD]),
-        truths=every_track("truth.zarr", but=["displacement", "scenes", *GRD, *INTERFEROGRAMS]),
+        truths=every_track(
+            "truth.zarr", but=["displacement", "scenes", *GRD, *IMAGES, *INTERFEROGRAMS]
+        ),
         figures=figures_of,
         backscatter=every_track("backscatter.zarr", but=WITHOUT_BACKSCATTER),
         cross=region_cross,

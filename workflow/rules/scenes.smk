@@ -79,7 +79,7 @@ checkpoint plan_pairs:
     benchmark:
         "<results>/{region}/{track}/benchmarks/plan_pairs.tsv"
     wildcard_constraints:
-        track=only(SCENES),
+        track=only([*SCENES, *IMAGES]),
     conda:
         "../../envs/sentinel1.yaml"
     resources:
@@ -252,6 +252,7 @@ rule interfere_pair:
         mem_mb=megabytes(2000, 0.1),
         runtime=minutes(10, 0.5),
     params:
+        images=geocoded_images("reference", "secondary"),
         looks=setting("tracks/{track}/looks"),
         goldstein=setting("tracks/{track}/goldstein"),
         unwrapper=setting("tracks/{track}/unwrapper"),
@@ -278,7 +279,7 @@ rule stack_pairs:
     benchmark:
         "<results>/{region}/{track}/benchmarks/stack_pairs.tsv"
     wildcard_constraints:
-        track=only(SCENES, engine="geocoded"),
+        track="|".join([only(SCENES, engine="geocoded"), only(IMAGES)]),
     conda:
         "../../envs/sentinel1.yaml"
     threads: 4

@@ -37,6 +37,7 @@ rule index_snow:
     input:
         grid="<results>/{region}/grid.json",
         dem="<results>/{region}/dem.tif",
+        made=made_optical,
     output:
         index="<results>/{region}/snow/{optical}/{date}.tif",
     log:

@@ -41,6 +41,7 @@ LEAST_KNOWN = 0.5  # of a technique's factors, below which it saw nothing
 FLOOR = 1e-6  # of a probability
 STEADY = 0.005  # penalty on powers that depart from one, of a nat a sample
 TREES, LEAF = 500, 20
+ROUNDS = 60  # of boosting
 
 
 def estimator(model: Model, *, seed: int = 0) -> Any:
@@ -56,7 +57,7 @@ def estimator(model: Model, *, seed: int = 0) -> Any:
         return CalibratedClassifierCV(forest, method="sigmoid", cv=3)
     if model == "gradient boosting":
         boosted = HistGradientBoostingClassifier(
-            learning_rate=0.1, max_iter=60, min_samples_leaf=LEAF, l2_regularization=1.0,
+            learning_rate=0.1, max_iter=ROUNDS, min_samples_leaf=LEAF, l2_regularization=1.0,
             random_state=seed,
         )  # fmt: skip
         return CalibratedClassifierCV(boosted, method="sigmoid", cv=3)

@@ -8,6 +8,7 @@ Handwerger & Munroe 2026, doi:10.1080/15230430.2026.2680743).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,10 +33,13 @@ def primary_id(longitude: float, latitude: float) -> str:
     return f"RGU{lat:06d}{ends[0]}{lon:07d}{ends[1]}"
 
 
-def named(outlines: GeoDataFrame, former: GeoDataFrame | None = None) -> list[str]:
+def named(
+    outlines: GeoDataFrame, former: GeoDataFrame | None = None, *, taken: Collection[str] = ()
+) -> list[str]:
     """Identifier of each outline: that of the ``former`` object it is, else one of its place.
 
-    ``former`` has a column ``PrimaryID``. An object is what shares SAME of the smaller area; of
+    ``former`` has a column ``PrimaryID``; ``taken`` are given to other objects already.
+    An object is what shares SAME of the smaller area; of
     several that do, what shares most is.
     """
     names: list[str | None] = [None] * len(outlines)
@@ -45,14 +49,15 @@ def named(outlines: GeoDataFrame, former: GeoDataFrame | None = None) -> list[st
         here, there = outlines.geometry.to_numpy()[own], before.geometry.to_numpy()[other]
         shared = np.array([a.intersection(b).area for a, b in zip(here, there, strict=True)])
         least = np.array([min(a.area, b.area) for a, b in zip(here, there, strict=True)])
-        taken: set[int] = set()
+        told: set[str] = set(taken)
         for k in np.argsort(-shared, kind="stable"):
-            if shared[k] < SAME * least[k] or names[own[k]] or int(other[k]) in taken:
+            name = str(before["PrimaryID"][int(other[k])])
+            if shared[k] < SAME * least[k] or names[own[k]] or name in told:
                 continue
-            names[own[k]] = str(before["PrimaryID"][int(other[k])])
-            taken.add(int(other[k]))
+            names[own[k]] = name
+            told.add(name)
     places = outlines.representative_point().to_crs("EPSG:4326")
-    used = {name for name in names if name}
+    used = {name for name in names if name} | set(taken)
     if former is not None:
         used |= set(former["PrimaryID"].astype(str))  # a name once given is nobody else's
     for k, place in enumerate(places):

@@ -374,9 +374,23 @@ def gamma_nought(
                 one.swath, one.burst, date.orbit, place_of, bistatic=bistatic
             )
             noise[here] = one.noise_at(place)[here]
+    return flattened(slc, grid, layout["flattening"], looks, noise=noise, seen=seen)
+
+
+def flattened(
+    slc: xr.DataArray,
+    grid: Grid,
+    flattening: xr.DataArray,
+    looks: tuple[int, int],
+    *,
+    noise: np.ndarray | float,
+    seen: np.ndarray,
+) -> xr.DataArray:
+    """The same where ``noise`` (y, x; beta nought, linear) is known."""
+    noise = np.broadcast_to(np.asarray(noise, np.float32), grid.shape)
     out = np.empty(grid.shape, np.float32)
     for band, fine in _bands(slc, looks):
-        factor = layout["flattening"].isel(fine).values
+        factor = flattening.isel(fine).values
         power = np.abs(slc.isel(fine).values) ** 2
         mean, share = multilook(power * factor, looks)
         mean[share < LEAST_SHARE] = np.nan

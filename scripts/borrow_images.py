@@ -1,0 +1,20 @@
+"""Look at geocoded images that were made elsewhere: what can be used, and their geometry."""
+
+from rockglacier import io, logs, provenance
+from rockglacier.grid import Grid
+from rockglacier.sentinel1 import borrowed
+
+if __name__ == "__main__":
+    logger = logs.start(snakemake.log[0])
+    grid, folder = Grid.load(snakemake.input.grid), snakemake.params.folder
+    geometry = borrowed.read_geometry(folder, grid)
+    used, rejected = borrowed.look_at(
+        folder, grid, snakemake.params.looks, period=snakemake.params.period
+    )
+    if len(rejected) and snakemake.params.on_bad_input == "stop":
+        raise borrowed.SceneError(rejected["reason"][0])
+    logger.info("%d dates", len(used))
+    io.write_table(used, snakemake.output.scenes, date_format="%Y-%m-%d")
+    io.write_table(rejected, snakemake.output.rejected, date_format="%Y-%m-%d")
+    made = provenance.record(parameters=dict(snakemake.params.items()), sources=[folder])
+    io.write_dataset(geometry, snakemake.output.geometry, grid=grid, provenance=made)

@@ -1,0 +1,86 @@
+"""The inventory of a region: GeoPackage, QGIS project, motion of each object, and what is new."""
+
+from pathlib import Path
+
+import pandas as pd
+import xarray as xr
+
+from rockglacier import downslope, io, logs, provenance
+from rockglacier.fusion import training
+from rockglacier.grid import Grid
+from rockglacier.inventory import assemble, identity, kinematics, moving, package, project
+from rockglacier.inventory.outlines import Shape, labelled, outlines
+
+WATCHED = ("ActiCl", "KinAtt", "SeedType", "status")
+FROM_FACTORS = (
+    "elevation", "slope", "northness", "eastness", "plan_curvature", "ruggedness", "radiation",
+    "radiation_summer", "air_temperature", "glacier_share", "glacier_distance", "snow_melt_mean",
+)  # fmt: skip
+
+
+def told_maps():
+    """All maps that objects are described by, on the region's grid."""
+    factors = io.open_dataset(snakemake.input.factors)
+    maps = factors[[name for name in FROM_FACTORS if name in factors]]
+    velocity = io.read_raster(snakemake.input.velocity)
+    kept = [n for n in ("velocity", "velocity_error", "velocity_source") if n in velocity]
+    parts = [maps, velocity[kept], io.read_raster(snakemake.input.probability)]
+    parts.append(io.read_raster(snakemake.input.classes).drop_vars("kind"))
+    return xr.merge([part.drop_vars("spatial_ref", errors="ignore") for part in parts],
+                    join="override", compat="override")  # fmt: skip
+
+
+def series_of(objects, terrain):
+    """Displacement of all objects, from every track that shows it."""
+    found = []
+    for path, sight in zip(snakemake.input.series, snakemake.input.sight, strict=True):
+        moved = io.open_dataset(path, rows=grid.height)["displacement"]
+        share = downslope.sensitivity(io.read_raster(sight), terrain["slope"], terrain["aspect"])
+        track = Path(path).parent.name
+        found.append(kinematics.series(objects, moved, share, grid, track=track))
+    return pd.concat(found) if found else pd.DataFrame(columns=kinematics.SERIES)
+
+
+if __name__ == "__main__":
+    logger = logs.start(snakemake.log[0])
+    grid = Grid.load(snakemake.input.grid)
+    how, model = snakemake.params.inventory, training.load(snakemake.input.model)
+    maps = told_maps()
+    dates = pd.DatetimeIndex(
+        [date for path in snakemake.input.series for date in io.open_dataset(path)["date"].values]
+    )
+    period = f"{dates.year.min()}-{dates.year.max()}" if len(dates) else ""
+    shape = Shape(model.low, model.high, how["least_km2"], how["hole_km2"])
+    number = labelled(maps["probability"].values, grid, shape)
+    candidates = outlines(number, grid)[["geometry"]]
+    reviewed = how["reviewed"] and assemble.read_reviewed(how["reviewed"], grid.crs)
+    former = how["former"] and assemble.read_former(how["former"], grid.crs)
+    objects = assemble.with_names(
+        assemble.reviewed_over(candidates, reviewed or None), former or None
+    )
+    techniques = list(model.model.techniques)
+    told = assemble.describe(objects, maps, grid, techniques=techniques, period=period)
+    areas = moving.moving_areas(maps["velocity"].values, maps["velocity_error"].values, grid)
+    series = series_of(objects, io.open_dataset(snakemake.input.terrain))
+    made = provenance.record(
+        parameters=dict(snakemake.params.items()), sources=[*map(str, snakemake.input)]
+    )
+    layers = assemble.layers(
+        objects, told, kinematics.patterns(series), areas, grid, period=period, made=made
+    )
+    package.write(layers, snakemake.output.inventory)
+    rasters = [("probability.tif", "probability of rock glaciers")]
+    project.write(
+        snakemake.output.project, title=snakemake.params.name, crs=grid.crs,
+        package=Path(snakemake.output.inventory).name, layers=["PM", "GO", "MA", "AOI"],
+        rasters=rasters, extent=grid.bounds,
+    )  # fmt: skip
+    yearly = kinematics.yearly(series)
+    with io.atomic(snakemake.output.kinematics) as partial:
+        series.to_parquet(partial, index=False)
+    io.write_table(yearly, snakemake.output.yearly)
+    now = layers["GO"].to_crs(grid.crs)
+    before = now.iloc[:0] if former is None or not how["former"] else former
+    changes = identity.changes(now, before, watched=WATCHED)
+    io.write_table(changes, snakemake.output.changes)
+    logger.info("%d objects, %d moving areas", len(objects), len(areas))

@@ -1,0 +1,217 @@
+"""The inventory's files: layers, lists of values, styles, and a project with relative paths."""
+
+import sqlite3
+import warnings
+import zipfile
+from pathlib import Path
+from xml.etree import ElementTree
+
+import geopandas
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from shapely.geometry import box
+
+from rockglacier.conventions import MAP
+from rockglacier.errors import SceneError
+from rockglacier.grid import Grid
+from rockglacier.inventory import (
+    assemble,
+    attributes,
+    identity,
+    kinematics,
+    moving,
+    package,
+    project,
+)
+
+GRID = Grid("EPSG:32632", 650_000.0, 5_190_000.0, 40.0, 40.0, 100, 80)
+PERIOD = "2019-2020"
+
+
+def square(column: int, row: int, size: int):
+    west, north = GRID.west + 40.0 * column, GRID.north - 40.0 * row
+    return box(west, north - 40.0 * size, west + 40.0 * size, north)
+
+
+def maps() -> xr.Dataset:
+    """A slope down to the south with a fast, a slow and an unseen square."""
+    y, x = np.mgrid[: GRID.height, : GRID.width]
+    speed = np.full(GRID.shape, 0.002)
+    speed[10:20, 10:20], speed[10:20, 40:50], speed[10:20, 70:80] = 0.5, 0.04, np.nan
+    values = {
+        "elevation": 3000.0 - 10.0 * y, "slope": np.full(GRID.shape, 14.0),
+        "northness": np.full(GRID.shape, -1.0), "eastness": np.zeros(GRID.shape),
+        "velocity": speed, "velocity_error": np.full(GRID.shape, 0.004),
+        "probability": np.full(GRID.shape, 0.8), "technique": np.ones(GRID.shape),
+        "p_active": np.where(x < 60, 0.2, 0.75), "p_resting": np.where(x < 60, 0.6, 0.05),
+        "glacier_share": np.where((y < 9) & (x < 30), 1.0, 0.0),
+    }  # fmt: skip
+    return xr.Dataset({n: (MAP, np.asarray(v, float)) for n, v in values.items()})
+
+
+@pytest.fixture(scope="module")
+def objects() -> geopandas.GeoDataFrame:
+    outlines = [square(10, 10, 10), square(40, 10, 10), square(70, 10, 10), square(40, 50, 10)]
+    return geopandas.GeoDataFrame(geometry=outlines, crs=GRID.crs)
+
+
+@pytest.fixture(scope="module")
+def told(objects) -> pd.DataFrame:
+    return attributes.table(objects, maps(), GRID, techniques=["terrain", "motion"], period=PERIOD)
+
+
+def test_objects_are_described(told: pd.DataFrame) -> None:
+    np.testing.assert_allclose(told["area_km2"], 0.16)
+    np.testing.assert_allclose(told["length_m"], 400.0)
+    np.testing.assert_allclose(told["aspect_deg"], 180.0)
+    np.testing.assert_allclose(told["velocity"], [0.5, 0.04, np.nan, 0.002])
+    assert list(told["observed_share"]) == [1.0, 1.0, 0.0, 1.0]
+    assert list(told["ActiCl"]) == ["Active", "Transitional", "Active uncertain", "Relict"]
+    assert list(told["ActiAss"])[2] == "morphological evidence only"
+    assert list(told["KinAtt"]) == ["dm/yr-m/yr", "cm/yr-dm/yr", "undefined", "< cm/yr"]
+    assert told["UpslCon"][0] == "glacier" and told["UpslCon"][1] == "debris-mantled slope"
+    assert list(told["dominant_technique"]) == ["motion"] * 4
+    assert told["KinPeriod"][2] == ""  # not observed
+
+
+def test_an_operator_stands_over_the_machine(objects) -> None:
+    reviewed = geopandas.GeoDataFrame(
+        {"Landform": [1, 2], "Morpho": ["complex", None], "ActiCl": ["Relict", None]},
+        geometry=[square(11, 10, 10), square(40, 10, 9)], crs=GRID.crs,
+    )  # fmt: skip
+    found = assemble.reviewed_over(objects, reviewed)
+    assert list(found["status"]) == ["auto", "auto", "reviewed"]
+    assert found.geometry.iloc[2].equals(square(11, 10, 10))
+    found = assemble.with_names(found, None)
+    told = attributes.table(found, maps(), GRID, techniques=["terrain", "motion"], period=PERIOD)
+    layers = assemble.layers(
+        found, told, {}, no_areas(), GRID, period=PERIOD, made={"made_by": "x"}
+    )
+    assert layers["PM"]["ActiCl"][2] == "Relict" and layers["PM"]["Morpho"][2] == "complex"
+    assert layers["PM"]["Morpho"][:2].isna().all()  # nobody has looked
+    assert layers["GO"]["RelFr"].isna().all()
+
+
+def no_areas():
+    still = np.zeros(GRID.shape)
+    return moving.moving_areas(still, still + 0.01, GRID)
+
+
+def test_reviewed_values_are_checked(tmp_path: Path) -> None:
+    path = tmp_path / "reviewed.gpkg"
+    layer = geopandas.GeoDataFrame({"Acti.Cl.": ["Very active"]}, geometry=[square(1, 1, 5)],
+                                   crs=GRID.crs)  # fmt: skip
+    layer.to_file(path, layer="GO")
+    with pytest.raises(SceneError, match="ActiCl is Very active; allowed are Active"):
+        assemble.read_reviewed(path, GRID.crs)
+    with pytest.raises(SceneError, match="cannot be read"):
+        assemble.read_reviewed(tmp_path / "none.gpkg", GRID.crs)
+
+
+@pytest.fixture(scope="module")
+def written(objects, told, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("inventory")
+    areas = moving.moving_areas(maps()["velocity"].values, maps()["velocity_error"].values, GRID)
+    layers = assemble.layers(
+        assemble.with_names(assemble.reviewed_over(objects, None), None), told, {}, areas, GRID,
+        period=PERIOD, made={"made_by": "rockglacier"},
+    )  # fmt: skip
+    package.write(layers, folder / "inventory.gpkg")
+    project.write(
+        folder / "inventory.qgz", title="Alps & more", crs=GRID.crs, package="inventory.gpkg",
+        layers=["PM", "GO", "MA", "AOI"], rasters=[("probability.tif", "probability")],
+        extent=GRID.bounds,
+    )  # fmt: skip
+    return folder
+
+
+def test_layers_open_without_a_warning(written: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = {
+            name: geopandas.read_file(written / "inventory.gpkg", layer=name)
+            for name in ("AOI", "PM", "MA", "GO")
+        }
+    assert all(layer.crs == "EPSG:4326" and layer.is_valid.all() for layer in found.values())
+    assert set(found["PM"]["PrimaryID"]) == set(found["GO"]["PrimaryID"])
+    assert set(found["MA"]["VelClass"]) == {"30-100 cm/yr", "3-10 cm/yr"}
+    names = found["GO"]["PrimaryID"]
+    assert names.str.fullmatch(r"RGU\d{6}N\d{7}E").all() and names.is_unique
+    assert (found["GO"]["pattern"] == "not observed").all()
+
+
+def test_fields_have_lists_and_layers_styles(written: Path) -> None:
+    database = sqlite3.connect(written / "inventory.gpkg")
+    columns = dict(
+        database.execute(
+            "SELECT column_name, constraint_name FROM gpkg_data_columns WHERE table_name = 'PM'"
+        )
+    )
+    assert columns["ActiCl"] == "acticl"
+    allowed = {
+        row[0]
+        for row in database.execute(
+            "SELECT value FROM gpkg_data_column_constraints WHERE constraint_name = 'acticl'"
+        )
+    }
+    assert allowed == set(package.LISTS["ActiCl"])
+    styles = database.execute("SELECT f_table_name, styleQML FROM layer_styles").fetchall()
+    assert {name for name, _ in styles} == {"AOI", "PM", "MA", "GO"}
+    for name, text in styles:
+        root = ElementTree.fromstring(text.partition("\n")[2])
+        values = {c.get("value") for c in root.iter("category")}
+        assert values == set(package.STYLES.get(name, ("", {}))[1])
+    database.close()
+
+
+def test_the_project_names_files_beside_it(written: Path) -> None:
+    with zipfile.ZipFile(written / "inventory.qgz") as archive:
+        [name] = archive.namelist()
+        root = ElementTree.fromstring(archive.read(name).decode().partition("\n")[2])
+    sources = [node.text for node in root.iter("datasource")]
+    assert sources[0] == "./inventory.gpkg|layername=PM" and "./probability.tif" in sources
+    assert root.findtext("properties/Paths/Absolute") == "false"
+    assert root.findtext("title") == "Alps & more"
+
+
+def test_names_last_while_outlines_shift(objects) -> None:
+    first = assemble.with_names(assemble.reviewed_over(objects, None), None)
+    shifted = first.assign(geometry=first.translate(60.0, 40.0).buffer(30.0)).drop(
+        columns="PrimaryID"
+    )
+    fresh = geopandas.GeoDataFrame(
+        pd.concat([shifted.iloc[1:], shifted.iloc[:1].translate(0.0, -1500.0).to_frame("geometry")]),
+        geometry="geometry", crs=GRID.crs,
+    ).reset_index(drop=True)  # fmt: skip
+    again = assemble.with_names(fresh, first)
+    assert list(again["PrimaryID"][:3]) == list(first["PrimaryID"][1:])
+    told = identity.changes(again, first, watched=("ActiCl",))
+    assert sorted(told["change"]) == ["changed", "changed", "changed", "gone", "new"]
+
+
+def test_series_and_yearly_velocities_of_objects(objects) -> None:
+    named = assemble.with_names(objects.iloc[:2].reset_index(drop=True), None)
+    dates = np.datetime64("2019-07-01", "ns") + np.arange(0, 480, 12) * np.timedelta64(1, "D")
+    years = (dates - dates[0]) / np.timedelta64(1, "D") / 365.25
+    rng = np.random.default_rng(0)
+    share = np.full(GRID.shape, 0.5)
+    moved = 0.5 * maps()["velocity"].values * years[:, None, None]
+    moved = moved + rng.normal(0.0, 0.002, moved.shape)
+    moved[:, 10:20, 40:48] = np.nan  # a fifth is left of the second
+    stack = xr.DataArray(moved, dims=("date", *MAP), coords={"date": dates}, attrs={"units": "m"})
+    sensitivity = xr.DataArray(share, dims=MAP)
+    found = kinematics.series(named, stack, sensitivity, GRID, track="ascending")
+    one, two = named["PrimaryID"]
+    assert found.loc[found["PrimaryID"] == two, "displacement"].isna().all()
+    own = found[found["PrimaryID"] == one]
+    np.testing.assert_allclose(own["downslope"], 0.5 * years, atol=0.003)
+    told = kinematics.yearly(found)
+    assert list(told["PrimaryID"]) == [one] and list(told["year"]) == [2020]
+    off = told["velocity"].iloc[0] - 0.25
+    assert abs(off) < 3.0 * told["velocity_error"].iloc[0] < 0.01
+    track, course = kinematics.patterns(found)[one]
+    assert track == "ascending" and course.pattern == "linear"
+    assert course.rate == pytest.approx(0.5, abs=0.01)
+    assert kinematics.patterns(found)[two][1].pattern == "not observed"

@@ -1,0 +1,180 @@
+"""From maps to the inventory: candidates, what an operator made of them, names and layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from shapely import box
+
+from rockglacier.errors import SceneError
+from rockglacier.grid import Grid
+from rockglacier.inventory import attributes
+from rockglacier.inventory.identity import SAME, named
+from rockglacier.inventory.package import LISTS
+from rockglacier.inventory.patterns import Course
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+
+WGS84 = "EPSG:4326"
+NOT_ONE = 2  # Landform: not a rock glacier
+# Fields that an operator alone fills; they stay empty in what nobody has looked at.
+BY_OPERATOR = (
+    "WorkingID", "Landform", "Morpho", "UpslCon", "UpslCur", "Complet", "ActiCl", "ActiAss",
+    "Destabili", "Comment", "AssocRGS", "KinAtt", "RelKin", "OutType", "RelFr", "RelLeftLM",
+    "RelRightLM", "RelUpsCon", "RelIndex",
+)  # fmt: skip
+MARKERS = (
+    "PrimaryID", "WorkingID", "AssocRGS", "Landform", "Morpho", "UpslCon", "UpslCur", "Complet",
+    "ActiCl", "ActiAss", "Destabili", "KinAtt", "RelKin", "KinPeriod", "SeedType", "status",
+    "Comment",
+)  # fmt: skip
+OUTLINES = ("OutType", "RelFr", "RelLeftLM", "RelRightLM", "RelUpsCon", "RelIndex")
+DATES_OF_COURSE = ("seasonal_amplitude", "fastest_day", "acceleration", "step")
+
+
+def read_reviewed(path: str | Path, crs: str) -> GeoDataFrame:
+    """Outlines that an operator has looked at, in ``crs``; dotted names of fields are undotted.
+
+    Raises
+    ------
+    SceneError
+        The file cannot be read, has no polygons or no CRS, or a field holds what it may not.
+    """
+    import geopandas
+    import pyogrio
+    from pyogrio.errors import DataLayerError, DataSourceError
+
+    try:
+        layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
+        found = geopandas.read_file(path, layer="GO" if "GO" in layers else None)
+    except (DataSourceError, DataLayerError) as error:
+        raise SceneError(
+            f"{path} cannot be read ({error}); reviewed outlines are needed, such as the layer GO "
+            "of an inventory."
+        ) from error
+    if found.crs is None or not found.geom_type.isin(["Polygon", "MultiPolygon"]).all():
+        raise SceneError(f"{path}: polygons with a CRS are needed; correct the layer.")
+    found = found.rename(columns={c: str(c).replace(".", "") for c in found.columns})
+    for name, values in LISTS.items():
+        if name in found and name in BY_OPERATOR:
+            odd = set(found[name].dropna().astype(str)) - set(values)
+            if odd:
+                raise SceneError(
+                    f"{path}: {name} is {', '.join(sorted(odd))}; allowed are {', '.join(values)}."
+                )
+    found["geometry"] = found.geometry.make_valid()
+    return found.to_crs(crs)
+
+
+def reviewed_over(candidates: GeoDataFrame, reviewed: GeoDataFrame | None) -> GeoDataFrame:
+    """``candidates`` whose place ``reviewed`` outlines take; column ``status`` says which is which.
+
+    A candidate gives way that shares SAME of the smaller area with a reviewed outline, be that a
+    rock glacier or found to be none (Landform 2).
+    """
+    import geopandas
+
+    automatic = candidates.assign(status="auto")
+    if reviewed is None or reviewed.empty:
+        return automatic.reset_index(drop=True)
+    own, other = reviewed.sindex.query(automatic.geometry, predicate="intersects")
+    gone = set()
+    for a, b in zip(own, other, strict=True):
+        first, second = automatic.geometry.iloc[a], reviewed.geometry.iloc[b]
+        if first.intersection(second).area >= SAME * min(first.area, second.area):
+            gone.add(int(a))
+    kept = automatic.iloc[[k for k in range(len(automatic)) if k not in gone]]
+    if "Landform" in reviewed:
+        reviewed = reviewed[pd.to_numeric(reviewed["Landform"]).fillna(1) != NOT_ONE]
+    fields = [c for c in (*BY_OPERATOR, "PrimaryID") if c in reviewed]
+    theirs = reviewed[[*fields, "geometry"]].assign(status="reviewed")
+    joined = pd.concat([kept, theirs], ignore_index=True)
+    return geopandas.GeoDataFrame(joined, geometry="geometry", crs=candidates.crs)
+
+
+def layers(
+    objects: GeoDataFrame, told: pd.DataFrame, courses: Mapping[str, tuple[str, Course]],
+    areas: GeoDataFrame, grid: Grid, *, period: str, made: Mapping[str, str],
+) -> dict[str, GeoDataFrame]:  # fmt: skip
+    """Layers AOI, PM, MA and GO (WGS84) of named ``objects`` and what is ``told`` of each.
+
+    What an operator wrote stands over what was told; AOI says what ``made`` the inventory.
+    """
+    import geopandas
+
+    whole = told.copy()
+    for name in BY_OPERATOR:
+        written = objects[name] if name in objects else pd.Series(None, objects.index, dtype=object)
+        base = whole[name] if name in whole else pd.Series(None, whole.index, dtype=object)
+        whole[name] = written.where(written.notna(), base).to_numpy()
+    whole["PrimaryID"] = objects["PrimaryID"].to_numpy()
+    whole["status"] = objects["status"].to_numpy()
+    found = [courses.get(name, ("", Course("not observed"))) for name in whole["PrimaryID"]]
+    whole["pattern"] = [one.pattern for _, one in found]
+    whole["pattern_track"] = [track for track, _ in found]
+    for name in DATES_OF_COURSE:
+        whole[name] = [getattr(one, name) for _, one in found]
+    outlines = geopandas.GeoDataFrame(whole, geometry=objects.geometry.to_numpy(), crs=grid.crs)
+    outlines["geometry"] = outlines.geometry.make_valid()
+    markers = outlines[[c for c in MARKERS if c in outlines]].copy()
+    points = outlines.representative_point()
+    markers = geopandas.GeoDataFrame(markers, geometry=points.to_numpy(), crs=grid.crs)
+    first = ["PrimaryID", "status", "ActiCl", "SeedType", *OUTLINES]
+    rest = [c for c in whole if c not in (*first, *MARKERS)]
+    go = outlines[[*first, "KinAtt", "UpslCon", *rest, "geometry"]]
+    about = {"period": [period], **{key: [value] for key, value in made.items()}}
+    aoi = geopandas.GeoDataFrame(about, geometry=[box(*grid.bounds)], crs=grid.crs)
+    named_areas = areas.assign(MAID=[f"MA{k:05d}" for k in range(1, len(areas) + 1)],
+                               dimension="down the slope", period=period)  # fmt: skip
+    every = {"AOI": aoi, "PM": markers, "MA": named_areas, "GO": go}
+    return {name: _in_degrees(layer) for name, layer in every.items()}
+
+
+def _in_degrees(layer: GeoDataFrame) -> GeoDataFrame:
+    out = layer.to_crs(WGS84)
+    if len(out) and (out.geom_type != "Point").any():
+        out["geometry"] = out.geometry.make_valid()
+    return out
+
+
+def with_names(objects: GeoDataFrame, former: GeoDataFrame | None) -> GeoDataFrame:
+    """``objects`` with ``PrimaryID``: their own where given, else the former's or of their place."""
+    given = objects["PrimaryID"] if "PrimaryID" in objects else [None] * len(objects)
+    names: list[Any] = [None if pd.isna(name) else str(name) for name in given]
+    unnamed = [k for k, name in enumerate(names) if name is None]
+    taken = {str(name) for name in names if name is not None}
+    found = named(objects.iloc[unnamed].reset_index(drop=True), former, taken=taken)
+    for k, name in zip(unnamed, found, strict=True):
+        names[k] = name
+    return objects.assign(PrimaryID=names)
+
+
+def read_former(path: str | Path, crs: str) -> GeoDataFrame:
+    """Layer GO of a former inventory, in ``crs``; SceneError where it is none."""
+    import geopandas
+    from pyogrio.errors import DataLayerError, DataSourceError
+
+    try:
+        found = geopandas.read_file(path, layer="GO")
+    except (DataSourceError, DataLayerError) as error:
+        raise SceneError(f"{path} is no inventory ({error}); its layer GO is needed.") from error
+    if "PrimaryID" not in found:
+        raise SceneError(f"{path}: layer GO has no PrimaryID; an inventory is needed.")
+    return found.to_crs(crs)
+
+
+def describe(
+    objects: GeoDataFrame, maps: xr.Dataset, grid: Grid, *, techniques: list[str], period: str
+) -> pd.DataFrame:
+    """:func:`attributes.table`, of no object too."""
+    if len(objects):
+        return attributes.table(objects, maps, grid, techniques=techniques, period=period)
+    columns = ["area_km2", "ActiCl", "ActiAss", "SeedType", "UpslCon", "KinAtt", "KinPeriod",
+               "velocity", "velocity_error", "observed_share", "probability"]  # fmt: skip
+    return pd.DataFrame({name: np.array([], float) for name in columns})
