@@ -181,8 +181,9 @@ def test_names_last_while_outlines_shift(objects) -> None:
     shifted = first.assign(geometry=first.translate(60.0, 40.0).buffer(30.0)).drop(
         columns="PrimaryID"
     )
+    away = shifted.iloc[:1].translate(0.0, -1500.0).to_frame("geometry")
     fresh = geopandas.GeoDataFrame(
-        pd.concat([shifted.iloc[1:], shifted.iloc[:1].translate(0.0, -1500.0).to_frame("geometry")]),
+        pd.concat([shifted.iloc[1:], away]),
         geometry="geometry", crs=GRID.crs,
     ).reset_index(drop=True)  # fmt: skip
     again = assemble.with_names(fresh, first)

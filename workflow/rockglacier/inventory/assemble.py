@@ -144,7 +144,7 @@ def _in_degrees(layer: GeoDataFrame) -> GeoDataFrame:
 
 
 def with_names(objects: GeoDataFrame, former: GeoDataFrame | None) -> GeoDataFrame:
-    """``objects`` with ``PrimaryID``: their own where given, else the former's or of their place."""
+    """``objects`` with ``PrimaryID``: their own if given, else the former's or of their place."""
     given = objects["PrimaryID"] if "PrimaryID" in objects else [None] * len(objects)
     names: list[Any] = [None if pd.isna(name) else str(name) for name in given]
     unnamed = [k for k, name in enumerate(names) if name is None]
