@@ -7,10 +7,11 @@ if __name__ == "__main__":
     logs.start(snakemake.log[0])
     grid, how = Grid.load(snakemake.input.grid), snakemake.params.relief
     dem = io.read_raster(snakemake.input.dem)["elevation"]
-    maps = relief.factors(dem, grid, smooth_m=how["smooth_m"], around_m=how["around_m"])
+    maps = relief.factors(dem, grid, smooth_m=how["smooth_m"], form_m=how["form_m"],
+                          around_m=how["around_m"])  # fmt: skip
     surface = terrain.terrain(dem, grid, smooth_m=how["smooth_m"])
-    maps["radiation"] = sunlight.potential_radiation(surface, grid)
-    summer = sunlight.potential_radiation(surface, grid, months=how["summer_months"])
+    periods = sunlight.YEAR, how["summer_months"]
+    maps["radiation"], summer = sunlight.potential_radiation(surface, grid, periods)
     maps["radiation_summer"] = summer.assign_attrs(
         long_name="potential incoming solar radiation of the summer"
     )

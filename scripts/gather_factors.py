@@ -1,9 +1,12 @@
 """Factors of a region from all of its products."""
 
+import numpy as np
+
 from rockglacier import factors, io, joining, logs, provenance
 from rockglacier.grid import Grid
 
 ROWS = 256  # of a block
+SHORT_DAYS = 36
 
 
 def opened(path):
@@ -12,6 +15,14 @@ def opened(path):
         return None
     read = io.read_raster if path.endswith(".tif") else io.open_dataset
     return read(path, rows=ROWS)
+
+
+def short_coherence(path):
+    """Mean coherence (y, x) of the stack's pairs of SHORT_DAYS at most, or of its shortest."""
+    pairs = io.open_dataset(path, rows=ROWS)["coherence"]
+    days = (pairs["secondary"] - pairs["reference"]) / np.timedelta64(1, "D")
+    short = (days <= max(SHORT_DAYS, float(days.min()))).values
+    return pairs.isel(pair=short).mean("pair").drop_vars("spatial_ref", errors="ignore")
 
 
 if __name__ == "__main__":
@@ -35,6 +46,8 @@ if __name__ == "__main__":
         offsets=offsets,
         backscatter=opened(given.backscatter),
         snow=opened(given.snow),
+        coherence=[short_coherence(path) for path in given.stacks],
+        support_m=snakemake.params.support_m,
     )
     found = factors.valid_shares(found)
     for technique, names in factors.of_techniques(found).items():

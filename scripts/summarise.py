@@ -55,7 +55,7 @@ if __name__ == "__main__":
         )
     if snakemake.input.backscatter:
         products["backscatter"] = ", ".join(snakemake.input.backscatter)
-    for name in ("snow", "probability", "accuracy"):
+    for name in ("snow", "probability", "accuracy", "inventory"):
         if path := getattr(snakemake.input, name):
             products[name] = path
     found = {
@@ -65,6 +65,11 @@ if __name__ == "__main__":
         "downslope": downslope,
         "products": products,
     }
+    if snakemake.input.accuracy:
+        accuracy = pd.read_csv(snakemake.input.accuracy).set_index("side")
+        found["held_out"] = accuracy.loc["fusion"].to_dict()
+    if snakemake.input.truth:
+        found["truth"] = document(snakemake.input.truth)
     with io.atomic(snakemake.output.summary) as partial:
         partial.write_text(json.dumps(found, indent=2) + "\n")
     logger.info("%s", summary.report(found))

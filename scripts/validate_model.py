@@ -24,20 +24,20 @@ if __name__ == "__main__":
     shift_m = sorted(products).index(snakemake.wildcards.region) * training.REGION_M
     labels = geopandas.read_file(snakemake.input.labels)
     factors = io.open_dataset(snakemake.input.factors, rows=min(ROWS, grid.height))
-    found, maps = {}, None
+    found, whole = {}, None
     for side, part in validation.alone(techniques).items():
         try:
-            told, shape = validation.held_out(
+            told = validation.held_out(
                 samples, part, how, factors, labels, grid,
-                block_m=block_m, shift_m=shift_m, rows=ROWS,
+                block_m=block_m, shift_m=shift_m, rows=ROWS, fates=whole and whole.fates,
             )  # fmt: skip
         except RockGlacierError as error:
             if side == validation.FUSION:
                 raise
             logger.warning("%s alone tells nothing: %s", side, error)
             continue
-        maps = told if maps is None else maps
-        found[side] = validation.scores(told, labels, grid, shape)
+        whole = whole or told
+        found[side] = validation.scores(told.maps, labels, grid, told.shape)
         objects = found[side]["objects"]
         logger.info("%s: F1 of objects %.2f", side, objects["f1"])
     made = provenance.record(
@@ -48,4 +48,6 @@ if __name__ == "__main__":
         partial.write_text(json.dumps(document, indent=2) + "\n")
     io.write_table(validation.table(found), snakemake.output.table)
     empty = ["probability_low", "probability_high"]
-    io.write_raster(maps.drop_vars(empty), snakemake.output.held_out, grid=grid, provenance=made)
+    io.write_raster(
+        whole.maps.drop_vars(empty), snakemake.output.held_out, grid=grid, provenance=made
+    )

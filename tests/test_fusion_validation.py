@@ -39,10 +39,8 @@ def test_fusion_beats_each_technique(ground) -> None:  # type: ignore[no-untyped
     assert set(sides) == {"fusion", "velocity", "backscatter", "snow"}
     found = {}
     for side in ("fusion", "velocity", "snow"):
-        maps, shape = validation.held_out(
-            samples, sides[side], HOW, factors, known, grid, block_m=1500.0
-        )
-        found[side] = validation.scores(maps, known, grid, shape)
+        told = validation.held_out(samples, sides[side], HOW, factors, known, grid, block_m=1500.0)
+        found[side] = validation.scores(told.maps, known, grid, told.shape)
     told = validation.table(found).set_index("side")
     assert told.loc["fusion", "pr_auc"] > told.loc[["velocity", "snow"], "pr_auc"].max() + 0.05
     pixels = found["fusion"]["pixels"]

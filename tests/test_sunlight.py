@@ -62,7 +62,7 @@ def test_a_void_stays_one_and_hides_nothing() -> None:
 def test_level_ground_gets_what_the_sun_sends() -> None:
     """The sum over a year, by a finer one of its own."""
     surface = terrain(dem(np.full(GRID.shape, 2000.0)), GRID)
-    found = sunlight.potential_radiation(surface, GRID)
+    [found] = sunlight.potential_radiation(surface, GRID)
     day, hour = np.meshgrid(np.arange(1, 366), np.arange(0.05, 24.0, 0.1))
     latitude = 46.85
     sun = sunlight.sun_at(day.ravel(), hour.ravel(), latitude)
@@ -84,8 +84,8 @@ def test_slopes_to_the_south_get_more_and_valleys_less() -> None:
     ):  # fmt: skip
         surface = terrain(dem(heights), GRID)
         told[name] = [
-            float(np.nanmean(sunlight.potential_radiation(surface, GRID, months=m).values[inner]))
-            for m in (None, summer, [12])
+            float(np.nanmean(sunlight.potential_radiation(surface, GRID, [m])[0].values[inner]))
+            for m in (sunlight.YEAR, summer, [12])
         ]
     assert told["south"][0] > told["level"][0] > told["north"][0]
     assert told["level"][1] > told["level"][0] > told["level"][2]

@@ -154,3 +154,16 @@ def test_without_outliers_robust_and_plain_agree_and_cover_the_truth():
     assert 0.93 < np.nanmean(np.abs(z) < 1.96) < 0.965
     plain = trend.season(values, years, harmonics=2)
     assert np.nanstd(found.coefficients) < 1.05 * np.nanstd(plain.coefficients)
+
+
+def test_quantiles_are_numpys_whatever_is_missing() -> None:
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(17, 6, 5))
+    values[rng.random(values.shape) < 0.3] = np.nan
+    values[1:, 0, 0] = np.nan
+    values[:, 1, 1] = np.nan
+    found = trend.quantiles(values, (0.05, 0.5, 0.95))
+    known = np.isfinite(values).any(axis=0)
+    wanted = np.nanquantile(values[:, known], (0.05, 0.5, 0.95), axis=0)
+    np.testing.assert_allclose(found[:, known], wanted)
+    assert np.isnan(found[:, 1, 1]).all()

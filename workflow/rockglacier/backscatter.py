@@ -186,7 +186,7 @@ def _told_of(
     rough = np.nanvar(rough, axis=0, ddof=1) / mean**2
     relative = np.nanvar(some, axis=0, ddof=1) / mean**2
     floor = np.nanmean(np.where(np.isfinite(some), 1.0 / (looks * np.fmax(pixels, 1.0)), np.nan), 0)
-    low, high = np.nanpercentile(decibel, (5.0, 95.0), axis=0)
+    low, high = trend.quantiles(decibel, (0.05, 0.95))
     left = decibel
     if seasonal:
         fitted = trend.season(decibel, years, harmonics=2)

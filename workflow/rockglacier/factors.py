@@ -14,6 +14,7 @@ import xarray as xr
 from rockglacier import backscatter, relief, snow
 from rockglacier.conventions import MAP, describe, require
 from rockglacier.errors import DimensionError
+from rockglacier.terrain import WIDTH_PER_SIGMA
 
 TERRAIN, OUTLINES, CLIMATE = "terrain", "outlines", "climate"
 VELOCITY, INTERFEROMETRY, OFFSETS = "velocity", "interferometry", "offsets"
@@ -28,6 +29,8 @@ RELIEF = {name: name for name in relief.FACTORS} | {
 }  # fmt: skip
 GLACIERS = {"glacier_share": "glacier_share", "glacier_distance": "glacier_distance"}
 AIR = {"air_temperature": "air_temperature"}
+SENSED = (VELOCITY, INTERFEROMETRY, OFFSETS, BACKSCATTER, SNOW)
+REACH = 3.0  # of a Gaussian, in its sigmas
 # Errors and counts tell of the data, not of the ground.
 OF_DATA = {"count", "mean_error", "trend_error", "annual_amplitude_error", "melt_depression_error"}
 OF_DATA |= {"melt_mean_error", "amplitude_error"}
@@ -48,13 +51,16 @@ def gather(
     offsets: xr.Dataset | None = None,
     backscatter: xr.Dataset | None = None,
     snow: xr.Dataset | None = None,
+    coherence: Sequence[xr.DataArray] = (),
+    support_m: float = 0.0,
 ) -> xr.Dataset:
     """Factors (y, x; float32) of the products given, which lie on one grid and may be lazy.
 
     ``relief``: of the terrain, with its radiation; ``velocity``: of all tracks and offsets, joined;
     ``tracks``: velocity along each line of sight; ``offsets``: of :func:`joining.best`;
-    ``backscatter``: of :func:`backscatter.combined`. Attribute ``technique`` of a factor names what
-    saw it.
+    ``backscatter``: of :func:`backscatter.combined`; ``coherence``: mean of each track's pairs.
+    ``support_m``: full width of the Gaussian that what sensors saw is averaged over. Attribute
+    ``technique`` of a factor names what saw it.
 
     Raises
     ------
@@ -71,6 +77,11 @@ def gather(
     if velocity is not None:
         found |= _speed(velocity)
     found |= _interferometry(tracks)
+    if coherence:
+        found["coherence"] = _factor(
+            _over(coherence, np.nanmean), "coherence", "mean coherence of short pairs", "1",
+            INTERFEROMETRY,
+        )  # fmt: skip
     if offsets is not None:
         found |= _offsets(offsets)
     if backscatter is not None:
@@ -87,7 +98,33 @@ def gather(
                 "anew on one grid."
             )
     bare = {name: array.drop_vars(set(array.coords) - set(MAP)) for name, array in found.items()}
+    if support_m:
+        seen = {n: a for n, a in bare.items() if a.attrs["technique"] in SENSED}
+        bare |= {n: _averaged(a, support_m) for n, a in seen.items()}
     return xr.Dataset(bare)
+
+
+def _averaged(array: xr.DataArray, support_m: float) -> xr.DataArray:
+    """Gaussian mean (y, x) of what is known around each pixel that is known itself."""
+    from scipy.ndimage import gaussian_filter
+
+    spacing = [abs(float(array[d][1] - array[d][0])) if array.sizes[d] > 1 else support_m
+               for d in MAP]  # fmt: skip
+    sigma = [support_m / WIDTH_PER_SIGMA / s for s in spacing]
+
+    def kernel(values: np.ndarray) -> np.ndarray:
+        known = np.isfinite(values)
+        share = gaussian_filter(known.astype(np.float32), sigma, mode="nearest", truncate=REACH)
+        total = gaussian_filter(
+            np.where(known, values, 0.0).astype(np.float32), sigma, mode="nearest", truncate=REACH
+        )
+        return np.where(known, total / np.fmax(share, 1e-6), np.nan).astype(np.float32)
+
+    if not array.chunks:
+        return array.copy(data=kernel(array.values))
+    depth = tuple(int(REACH * s + 1.0) for s in sigma)
+    blocks = array.data.map_overlap(kernel, depth=depth, boundary="nearest", dtype=np.float32)
+    return array.copy(data=blocks)
 
 
 def valid_shares(factors: xr.Dataset) -> xr.Dataset:

@@ -28,17 +28,26 @@ FACTORS = {
     "ruggedness": ("dispersion of the surface's normals around", "1"),
     "relative_relief": ("highest less lowest elevation around", "m"),
     "position": ("elevation over the mean around", "m"),
+    "form": ("smoothed elevation over that of a wider Gaussian, positive on convex forms", "m"),
+    "roughness": ("deviation of the elevation from the smoothed one", "m"),
 }
+ROUGH_M = 150.0  # ASSUME: over which roughness is told
 
 
 def factors(
-    dem: xr.DataArray, grid: Grid, *, smooth_m: float = 80.0, around_m: float = 500.0
+    dem: xr.DataArray,
+    grid: Grid,
+    *,
+    smooth_m: float = 80.0,
+    form_m: float = 300.0,
+    around_m: float = 500.0,
 ) -> xr.Dataset:
     """FACTORS (y, x) of ``dem`` (y, x; m) on ``grid``; NaN in its voids.
 
     Slope, aspect and curvature are those of heights smoothed by a Gaussian of full width
     ``smooth_m`` at half maximum; ruggedness that of the heights as they are, over 3 by 3 pixels;
-    relief and position within ``around_m`` (m) of a pixel.
+    relief and position within ``around_m`` (m) of a pixel; form over a Gaussian of full width
+    ``form_m``, as wide as a landform.
 
     Raises
     ------
@@ -55,7 +64,8 @@ def factors(
     heights = bridge(dem.transpose(*MAP).values)
     void = np.isnan(dem.transpose(*MAP).values)
     aspect = np.radians(surface["aspect"].values)
-    profile, plan = _curvatures(_smoothed(heights, grid, smooth_m), grid)
+    smooth = _smoothed(heights, grid, smooth_m)
+    profile, plan = _curvatures(smooth, grid)
     high, low, mean = _around(heights, grid, around_m)
     told = {
         "elevation": heights,
@@ -67,6 +77,8 @@ def factors(
         "ruggedness": _ruggedness(heights, grid),
         "relative_relief": high - low,
         "position": heights - mean,
+        "form": smooth - _smoothed(heights, grid, form_m),
+        "roughness": np.sqrt(_smoothed((heights - smooth) ** 2, grid, ROUGH_M)),
     }
     out = xr.Dataset(coords=grid.coords)
     for name, (long_name, units) in FACTORS.items():

@@ -9,7 +9,7 @@ import numpy as np
 REPEAT_DAYS = {"landsat": 16, "sentinel1": 12}
 FIRST_PASS = {"landsat": 5, "ascending": 9, "descending": 12}  # day of the first January
 SUMMER = ("07-01", "10-12")  # of the radar; between them every pass, else every fourth
-MELT = ("06-10", "10-01")  # of Landsat; else every fifth
+MELT = ("06-20", "09-25")  # of Landsat; else every fourth
 RADAR_YEARS = 2  # the last ones
 LATE_SUMMER = "08-20"  # earliest pass that a sharp image is kept of
 
@@ -41,7 +41,7 @@ def radar_dates(direction: str, first: int, last: int) -> list[str]:
 
 def optical_dates(first: int, last: int) -> list[str]:
     """Dates of surface reflectance from the year ``first`` to ``last``."""
-    return _thinned(_passes(FIRST_PASS["landsat"], REPEAT_DAYS["landsat"], (first, last)), MELT, 5)
+    return _thinned(_passes(FIRST_PASS["landsat"], REPEAT_DAYS["landsat"], (first, last)), MELT, 4)
 
 
 def sharp_dates(first: int, last: int) -> list[str]:

@@ -24,12 +24,14 @@ from rockglacier.conventions import DATE, MAP, YEAR_DAYS, describe, require, yea
 from rockglacier.grid import Grid
 
 MIN_DATES = 15  # ASSUME: fewer clear dates tell no season
+LOW = 0.2  # ASSUME: share of the melt season's clear dates without snow, at least
 MIN_MELT_DATES = 3  # ASSUME: fewer clear dates tell no mean of the melt season
 UNUSUAL = 2.5  # scales of an anomaly
 DAYS = np.arange(1.0, 366.0)
 FACTORS = {
     "count": ("clear dates", "1"),
     "melt_mean": ("mean snow index of the melt season", "1"),
+    "melt_low": ("20th percentile of that season: ground without its snow", "1"),
     "melt_mean_error": ("its standard error", "1"),
     "persistence": ("share of clear dates of the melt season with snow", "1"),
     "amplitude": ("amplitude of the annual harmonic", "1"),
@@ -117,7 +119,7 @@ def variation(
         standard = anomaly / fitted.rms
         along = np.stack([cosine, sine]) / amplitude
     error = np.einsum("iyx,ijyx,jyx->yx", along, fitted.covariance[2:4, 2:4], along)
-    low, high = np.nanpercentile(_some(standard), (5.0, 95.0), axis=0)
+    low, high = trend.quantiles(_some(standard), (0.05, 0.95))
     known = np.isfinite(amplitude)
     with np.errstate(invalid="ignore"):
         unusual = (np.abs(standard) > UNUSUAL).sum(axis=0) / np.fmax(count, 1)
@@ -129,6 +131,7 @@ def variation(
     told = {
         "count": count.astype(float),
         "melt_mean": _mean(series[melt], enough),
+        "melt_low": np.where(enough, trend.quantiles(series[melt], (LOW,))[0], np.nan),
         "melt_mean_error": _deviation(series[melt], enough)
         / np.sqrt(np.fmax(clear.sum(axis=0), 1)),
         "persistence": np.where(

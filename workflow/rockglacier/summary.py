@@ -123,6 +123,17 @@ def report(summary: Mapping[str, Any]) -> str:
         for name, figures in summary.get("offsets", {}).items()
     ]
     lines.append(f"  downslope: {_sentence(summary['downslope'])}")
+    if held := summary.get("held_out"):
+        lines.append(
+            f"  held-out ground: rock glaciers F1 {held['object_f1']:.2f} "
+            f"({held['object_f1_low']:.2f} to {held['object_f1_high']:.2f}) by object, "
+            f"macro-F1 {held['macro_f1']:.2f} by pixel"
+        )
+    if told := summary.get("truth"):
+        lines.append(
+            f"  inventory beside the truth: {told['found']} found, {told['missed']} missed, "
+            f"{told['false']} false"
+        )
     lines += [f"  {what}: {path}" for what, path in summary["products"].items()]
     return "\n".join(lines)
 

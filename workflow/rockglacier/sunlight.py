@@ -23,6 +23,8 @@ from rockglacier.terrain import bridge, grid_north
 SOLAR_CONSTANT = 1361.0  # W/m2
 # ASSUME: of clear mountain air; the beam alone counts, without the light of the sky.
 TRANSMITTANCE = 0.75
+YEAR = tuple(range(1, 13))  # months
+DAYS_OF_MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 SECTORS = 72  # azimuths whose horizon is looked for
 EVERY_DAYS, EVERY_HOURS = 8, 0.5
 # A ray goes on by a pixel at first, then by so much of what it has come.
@@ -133,13 +135,13 @@ def shaded(
 
 
 def potential_radiation(
-    surface: xr.Dataset, grid: Grid, *, months: Sequence[int] | None = None
-) -> xr.DataArray:
+    surface: xr.Dataset, grid: Grid, months: Sequence[Sequence[int]] = (YEAR,)
+) -> list[xr.DataArray]:
     """Mean potential incoming solar radiation (y, x; W/m2 of the surface, beam alone).
 
     ``surface``: ``elevation`` (m), ``slope`` and ``aspect`` (deg) of
-    :func:`rockglacier.terrain.terrain` on ``grid``; ``months`` (from 1) of the mean over day and
-    night, all where None. Cloudless; shaded by the horizon.
+    :func:`rockglacier.terrain.terrain` on ``grid``; ``months`` (from 1) of each mean over day and
+    night. Cloudless; shaded by the horizon.
     """
     from rockglacier.readers.stack import lonlat_bounds
 
@@ -152,36 +154,36 @@ def potential_radiation(
             np.arange(0.5 * EVERY_HOURS, 24.0, EVERY_HOURS),
         )
     )
-    if months is not None:
-        of_day = np.searchsorted(np.cumsum([0, *DAYS_OF_MONTHS[:-1]]), day, side="left")
-        day, hour = (a[np.isin(of_day, list(months))] for a in (day, hour))
-    count = day.size
+    month = np.searchsorted(np.cumsum([0, *DAYS_OF_MONTHS[:-1]]), day, side="left")
+    counted = np.array([np.isin(month, list(one)) for one in months])
     sun = sun_at(day, hour, 0.5 * (south + north))
     up = sun.elevation_deg > 0.0
+    up &= counted.any(axis=0)
     azimuth, elevation = sun.azimuth_deg[up], np.radians(sun.elevation_deg[up])
+    within = counted[:, up]
     beam = SOLAR_CONSTANT * sun.nearness[up] * TRANSMITTANCE ** _air_mass(elevation)
     heights = bridge(dem.values)
     turn = float(np.mean(grid_north(grid)))
     slope = np.radians(surface["slope"].transpose(*MAP).values)
     aspect = np.radians(np.nan_to_num(surface["aspect"].transpose(*MAP).values))
-    total = np.zeros(grid.shape)
+    totals = np.zeros((len(months), *grid.shape))
     sector = np.round(azimuth / (360.0 / SECTORS)).astype(int) % SECTORS
     for k in np.unique(sector):
         ahead = k * 360.0 / SECTORS
         hidden = np.radians(_horizon_of(heights, grid, ahead - turn, 20_000.0))
         here = sector == k
-        for power, high, toward in zip(
-            beam[here], elevation[here], np.radians(azimuth[here]), strict=True
+        for power, high, toward, of in zip(
+            beam[here], elevation[here], np.radians(azimuth[here]), within[:, here].T, strict=True
         ):
             facing = np.cos(slope) * np.sin(high)
             facing = facing + np.sin(slope) * np.cos(high) * np.cos(toward - aspect)
-            total += np.where(high > hidden, np.maximum(0.0, facing), 0.0) * power
-    mean = np.where(np.isnan(dem.values), np.nan, total / count)
-    found = dem.copy(data=mean.astype(np.float32))
-    return describe(found, "radiation", "potential incoming solar radiation", "W/m2")
-
-
-DAYS_OF_MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+            totals[of] += np.where(high > hidden, np.maximum(0.0, facing), 0.0) * power
+    found = []
+    for total, count in zip(totals, counted.sum(axis=1), strict=True):
+        mean = np.where(np.isnan(dem.values), np.nan, total / count)
+        array = dem.copy(data=mean.astype(np.float32))
+        found.append(describe(array, "radiation", "potential incoming solar radiation", "W/m2"))
+    return found
 
 
 def _air_mass(elevation: np.ndarray) -> np.ndarray:

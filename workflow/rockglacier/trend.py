@@ -14,6 +14,7 @@ Many tests at once: Benjamini & Hochberg (1995), doi:10.1111/j.2517-6161.1995.tb
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numba
@@ -63,6 +64,23 @@ def theil_sen(
     out = np.full((3, flat.shape[0]), np.nan)
     _theil_sen(flat, np.asarray(years, np.float64), memory == "lags", out)
     return Slope(*out.reshape(3, *values.shape[1:]))
+
+
+def quantiles(values: np.ndarray, shares: Sequence[float]) -> np.ndarray:
+    """Quantiles (share, ...) of what is known of ``values`` along their first axis, linear between.
+
+    NaN where nothing is known. NumPy's own goes pixel by pixel where some are NaN.
+    """
+    ordered = np.sort(values, axis=0)  # NaN last
+    count = np.isfinite(ordered).sum(axis=0)
+    found = []
+    for share in shares:
+        at = share * np.maximum(count - 1, 0)
+        low = np.floor(at).astype(np.intp)
+        high = np.minimum(low + 1, np.maximum(count - 1, 0))
+        below, above = (np.take_along_axis(ordered, k[None], axis=0)[0] for k in (low, high))
+        found.append(np.where(count > 0, below + (at - low) * (above - below), np.nan))
+    return np.stack(found)
 
 
 def false_discovery(z: np.ndarray) -> np.ndarray:

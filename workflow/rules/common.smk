@@ -706,6 +706,20 @@ def region_probability(wildcards):
     return []
 
 
+def region_inventory(wildcards):
+    """The region's inventory, where it has a map of probability and of motion."""
+    if region_probability(wildcards) and region_velocity(wildcards):
+        return f"{config['results']}/{wildcards.region}/inventory.gpkg"
+    return []
+
+
+def region_truth(wildcards):
+    """Its inventory beside the truth, where that is known."""
+    if region_inventory(wildcards) and has_landscape(wildcards.region):
+        return f"{config['results']}/{wildcards.region}/truth.json"
+    return []
+
+
 def climate_files(wildcards):
     """What the region's climate is read from."""
     keys = REGIONS[wildcards.region]["climate"]

@@ -82,6 +82,7 @@ rule gather_factors:
         climate=region_product("climate.zarr", "climate"),
         velocity=region_velocity,
         tracks=every_track("velocity.tif", but=GRD),
+        stacks=every_track("unwrapped.zarr", but=["displacement", *GRD]),
         offsets=every_images("velocity.tif"),
         backscatter=region_backscatter,
         snow=snow_factors,
@@ -100,6 +101,7 @@ rule gather_factors:
         mem_mb=megabytes(1500, 5),
         runtime=minutes(10, 1),
     params:
+        support_m=setting("factors_of_m"),
         offsets_sigmas=setting("joining/offsets_sigmas"),
         code=digest("factors", "joining"),
     message:

@@ -51,6 +51,8 @@ rule summarise:
         rejected_optical=rejected_of_optical,
         probability=region_probability,
         accuracy=region_accuracy,
+        inventory=region_inventory,
+        truth=region_truth,
     output:
         summary="<results>/{region}/summary.json",
     log:

@@ -94,7 +94,7 @@ class Bivariate(OfGround):
             np.add.at(count, (kind[known], where), weight[known])
             self.edges_.append(edges)
             self.evidence_.append(self._of_counts(count))
-        self.combined_ = LogisticRegression(C=1.0, max_iter=1000)
+        self.combined_ = LogisticRegression(C=1.0, solver="newton-cholesky")
         self.combined_.fit(self._sums(X), kind, sample_weight=weight)
         return self
 

@@ -86,7 +86,7 @@ class Additive(OfGround):
         self.bends_ = bends.fit(np.repeat([[0.0], [1.0]], X.shape[1], axis=1))
         self.model_ = None
         if self.classes_.size > 1:
-            self.model_ = LogisticRegression(C=self.C, max_iter=500)
+            self.model_ = LogisticRegression(C=self.C, solver="newton-cholesky")
             self.model_.fit(self._bent(X), y, sample_weight=weight)
         return self
 
@@ -128,7 +128,7 @@ class Overlay(OfGround):
         self.model_ = None
         if self.classes_.size > 1:
             scores = self._overlays(X)
-            self.model_ = LogisticRegression(C=10.0, max_iter=500)
+            self.model_ = LogisticRegression(C=10.0, solver="newton-cholesky")
             self.model_.fit(scores, y, sample_weight=weight)
         return self
 

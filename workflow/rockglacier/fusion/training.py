@@ -28,6 +28,7 @@ from rockglacier.fusion.models import MODELS, Model, Pooled, estimator
 logger = logging.getLogger(__name__)
 
 FORMAT = 1  # of the model file
+ASKED = 4000  # samples by which factors are chosen
 REGION_M = 1e7  # between the coordinates of regions, so that none neighbours another
 
 
@@ -132,8 +133,14 @@ def folds_of(samples: pd.DataFrame, how: How, *, block_m: float) -> SpatialFolds
     )  # fmt: skip
 
 
-def train(samples: pd.DataFrame, techniques: Mapping[str, Sequence[str]], how: How) -> Trained:
+def train(
+    samples: pd.DataFrame, techniques: Mapping[str, Sequence[str]], how: How, *,
+    fates: pd.DataFrame | None = None,
+) -> Trained:  # fmt: skip
     """A model of ``samples``: columns SAMPLES and those of all factors of ``techniques``.
+
+    ``fates``: what became of the factors of these samples before (:class:`Trained`), where that is
+    known of a technique.
 
     Raises
     ------
@@ -151,12 +158,14 @@ def train(samples: pd.DataFrame, techniques: Mapping[str, Sequence[str]], how: H
     folds = folds_of(samples, how, block_m=block_m)
     splits = _usable(list(folds.split(samples, y)), y)
     base = estimator(how.model, seed=how.seed)
-    # Choosing asks hundreds of models: the quickest additive one answers for all.
-    quick = estimator("information value")
-    fates, used = [], {}
+    # Choosing asks hundreds of models: the quickest, of some of the samples, answers for all.
+    asked = _some(len(y), splits, how.seed)
+    all_fates, used = [], {}
     for technique, names in techniques.items():
-        found = _fates(samples[list(names)], y, weight, splits, quick, how)
-        fates.append(found.assign(technique=technique))
+        found = pd.DataFrame() if fates is None else fates[fates["technique"] == technique]
+        if found.empty:
+            found = _fates(samples[list(names)], y, weight, asked, how)
+        all_fates.append(found.assign(technique=technique))
         if names := selection.chosen(found):
             used[technique] = names
     if not used:
@@ -177,17 +186,18 @@ def train(samples: pd.DataFrame, techniques: Mapping[str, Sequence[str]], how: H
         "regions": sorted(set(samples.get("region", pd.Series(["?"])))),
         "powers": dict(zip(columns, np.round(model.power_, 3).tolist(), strict=True)),
     }  # fmt: skip
-    return Trained(factors, pd.concat(fates, ignore_index=True), model, others, low, high, block_m,
-                   notes)  # fmt: skip
+    told = pd.concat(all_fates, ignore_index=True)
+    return Trained(factors, told, model, others, low, high, block_m, notes)
 
 
 def cross_validated(
-    samples: pd.DataFrame, techniques: Mapping[str, Sequence[str]], how: How, *, block_m: float
-) -> Iterator[tuple[int, Trained, np.ndarray]]:
+    samples: pd.DataFrame, techniques: Mapping[str, Sequence[str]], how: How, *, block_m: float,
+    fates: Mapping[int, pd.DataFrame] | None = None,
+) -> Iterator[tuple[int, Trained, np.ndarray]]:  # fmt: skip
     """Fold, the model of all other ground, and the rows of ``samples`` that it is judged on.
 
     All is done anew in each fold, choice of factors and of thresholds too. Folds whose training
-    lacks a kind are left out.
+    lacks a kind are left out. ``fates`` (by fold): what became of factors there before.
     """
     y = samples["kind"].to_numpy()
     folds = folds_of(samples, how, block_m=block_m)
@@ -197,7 +207,9 @@ def cross_validated(
             logger.warning("a fold is left out: what is left to train on is of one kind")
             continue
         own = samples.iloc[train_rows].reset_index(drop=True)
-        yield int(number[judged[0]]), train(own, techniques, how), judged
+        fold = int(number[judged[0]])
+        before = fates.get(fold) if fates else None
+        yield fold, train(own, techniques, how, fates=before), judged
 
 
 def digest(samples: pd.DataFrame) -> str:
@@ -260,10 +272,10 @@ def _plain(how: How) -> dict[str, Any]:
 
 
 def _fates(
-    X: pd.DataFrame, y: np.ndarray, weight: np.ndarray, splits: selection.Splits, quick: Any,
-    how: How,
-) -> pd.DataFrame:  # fmt: skip
+    X: pd.DataFrame, y: np.ndarray, weight: np.ndarray, splits: selection.Splits, how: How
+) -> pd.DataFrame:
     if how.select:
+        quick = estimator("information value")
         return selection.select(X, y, weight, splits, quick, limits=how.limits)
     known = X.notna().any()
     every = pd.DataFrame({
@@ -272,6 +284,15 @@ def _fates(
         "rank": np.arange(1, X.shape[1] + 1),
     })  # fmt: skip
     return every.reindex(columns=selection.FATES)
+
+
+def _some(count: int, splits: selection.Splits, seed: int) -> selection.Splits:
+    """``splits`` of some of ``count`` samples, ASKED at most."""
+    if count <= ASKED:
+        return splits
+    kept = np.zeros(count, bool)
+    kept[np.random.default_rng(seed).choice(count, ASKED, replace=False)] = True
+    return [(a[kept[a]], b[kept[b]]) for a, b in splits]
 
 
 def _usable(splits: selection.Splits, y: np.ndarray) -> selection.Splits:
@@ -344,6 +365,6 @@ def _thresholds(P: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float
     precision, recall, at = precision_recall_curve(truth, rock_glacier(P), sample_weight=weight)
     score = 2.0 * precision * recall / np.fmax(precision + recall, 1e-12)
     low = float(np.clip(at[int(np.argmax(score[:-1]))], 0.02, 0.9))
-    # ASSUME: a core has three times the odds.
-    odds = 3.0 * low / (1.0 - low)
+    # ASSUME: a core has eight times the odds.
+    odds = 8.0 * low / (1.0 - low)
     return low, odds / (1.0 + odds)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FUSION = "fusion"
+
+
+class HeldOut(NamedTuple):
+    """Maps of held-out ground, how they become outlines, and the fates of factors in each fold."""
+
+    maps: xr.Dataset
+    shape: Shape
+    fates: dict[int, pd.DataFrame]
 
 
 def folds_of_pixels(
@@ -55,12 +63,13 @@ def folds_of_pixels(
 def held_out(
     samples: pd.DataFrame, techniques: Mapping[str, Sequence[str]], how: training.How,
     factors: xr.Dataset, labels: GeoDataFrame, grid: Grid, *, block_m: float, shift_m: float = 0.0,
-    rows: int = 512,
-) -> tuple[xr.Dataset, Shape]:  # fmt: skip
+    rows: int = 512, fates: Mapping[int, pd.DataFrame] | None = None,
+) -> HeldOut:  # fmt: skip
     """Maps (:func:`mapping.probabilities`) of held-out ground, and how they become outlines.
 
     ``factors`` may be lazy; ``rows`` are told at a time. Thresholds are the median of those that
-    folds set on their own training ground.
+    folds set on their own training ground. ``fates``: those of a side with more techniques, whose
+    factors need not be chosen again.
 
     Raises
     ------
@@ -68,7 +77,9 @@ def held_out(
         Folds leave a kind out of training.
     """
     models: dict[int, training.Trained] = {}
-    for number, model, _ in training.cross_validated(samples, techniques, how, block_m=block_m):
+    for number, model, _ in training.cross_validated(
+        samples, techniques, how, block_m=block_m, fates=fates
+    ):
         models[number] = model
     fold = folds_of_pixels(samples, labels, grid, how, block_m=block_m, shift_m=shift_m)
     missing = set(np.unique(fold).tolist()) - set(models)
@@ -82,7 +93,7 @@ def held_out(
     renumbered = np.vectorize(order.get)(fold)
     maps = mapping.whole(factors, every[0], rows=rows, fold=renumbered, of_folds=every)
     low, high = (float(np.median([getattr(m, n) for m in every])) for n in ("low", "high"))
-    return maps, Shape(low=low, high=high)
+    return HeldOut(maps, Shape(low=low, high=high), {n: m.fates for n, m in models.items()})
 
 
 def scores(maps: xr.Dataset, labels: GeoDataFrame, grid: Grid, shape: Shape) -> dict[str, Any]:

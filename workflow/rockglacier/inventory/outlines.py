@@ -16,12 +16,14 @@ import numpy as np
 
 from rockglacier.errors import ConfigurationError
 from rockglacier.grid import Grid
+from rockglacier.terrain import WIDTH_PER_SIGMA
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
 SUMMIT = 0.15  # ASSUME: a summit stands so much above the saddle to the next, else both are one
-SMOOTH_M = 60.0  # of the probability whose summits count, full width
+SMOOTH_M = 80.0  # full width of the Gaussian that log odds are smoothed by
+FLOOR = 1e-5  # of a probability
 # ASSUME: RGIK's least area of a rock glacier, and holes that are none (km2).
 LEAST_KM2, HOLE_KM2 = 0.01, 0.005
 
@@ -59,7 +61,7 @@ def labelled(probability: np.ndarray, grid: Grid, shape: Shape) -> np.ndarray:
         raise ConfigurationError(
             f"probabilities {shape.low:g} (edge) and {shape.high:g} (core) are not in order."
         )
-    P = np.nan_to_num(probability, nan=0.0)
+    P = _smoothed(probability, grid)
     pixel_km2 = grid.spacing_m[0] * grid.spacing_m[1] / 1e6
     around = np.ones((3, 3), bool)
     inside = ndimage.binary_closing(np.pad(shape.low <= P, 1), around)[1:-1, 1:-1]
@@ -72,8 +74,7 @@ def labelled(probability: np.ndarray, grid: Grid, shape: Shape) -> np.ndarray:
         return np.zeros(P.shape, np.int32)
     top = ndimage.maximum(P, number, np.arange(1, count + 1))
     inside &= np.isin(number, 1 + np.flatnonzero(top >= shape.high))
-    sigma = SMOOTH_M / 2.355 / np.array(grid.spacing_m)
-    height = np.where(inside, ndimage.gaussian_filter(P, sigma), 0.0)
+    height = np.where(inside, P, 0.0)
     # Summits that a flood SUMMIT below them does not join to a higher one.
     flooded = reconstruction(np.maximum(height - SUMMIT, 0.0), height)
     summits, _ = ndimage.label(local_maxima(flooded, allow_borders=True) & inside, around)
@@ -84,6 +85,18 @@ def labelled(probability: np.ndarray, grid: Grid, shape: Shape) -> np.ndarray:
     new = np.zeros(area.size, np.int32)
     new[kept] = np.arange(1, kept.size + 1)
     return np.asarray(new[number])
+
+
+def _smoothed(probability: np.ndarray, grid: Grid) -> np.ndarray:
+    """``probability`` whose log odds are averaged over neighbours that are known; 0 where NaN."""
+    from scipy.ndimage import gaussian_filter
+
+    known = np.isfinite(probability)
+    odds = np.clip(np.where(known, probability, 0.5), FLOOR, 1.0 - FLOOR)
+    sigma = SMOOTH_M / WIDTH_PER_SIGMA / np.array(grid.spacing_m)
+    total = gaussian_filter(np.where(known, np.log(odds / (1.0 - odds)), 0.0), sigma)
+    share = gaussian_filter(known.astype(float), sigma)
+    return np.where(known, 1.0 / (1.0 + np.exp(-total / np.fmax(share, FLOOR))), 0.0)
 
 
 def outlines(number: np.ndarray, grid: Grid) -> GeoDataFrame:
