@@ -12,7 +12,7 @@ def place(source, **keys):
     """Grid and extent of one track."""
     if source == "scenes":
         return None, tuple(keys["bounds"])
-    if source == "slc":
+    if source == "geocoded":
         grid = geometry_grid(keys["path"])
         return grid, lonlat_bounds(grid)
     if source == "simulated":

@@ -73,7 +73,7 @@ def keys_table(node):
     for key, child in node["properties"].items():
         if key == "source":
             continue
-        need = "needed" if key in node["required"] else ""
+        need = "needed" if key in node.get("required", []) else ""
         if "default" in child:
             need = f"default {shown(child['default'])}"
         about = child["description"].rstrip(".")
@@ -89,7 +89,7 @@ def tables():
         found |= {
             source: keys_table(entry_schema(kind, source)) for source in schema(kind)["$defs"]
         }
-    return found | {kind: keys_table(schema(kind)) for kind in ("labels", "model")}
+    return found | {kind: keys_table(schema(kind)) for kind in ("labels", "model", "landscape")}
 
 
 def with_tables(text):
@@ -121,6 +121,9 @@ def test_every_region_in_the_documents_is_valid(block, tmp_path):
         (tmp_path / path).mkdir(parents=True, exist_ok=True)
     (tmp_path / "example.yaml").write_text(block)
     config = read(CONFIG) | {"regions": "example", "region_folder": str(tmp_path)}
+    config["models"] = {
+        name: {"regions": ["valley"]} for name in re.findall(r"model: (\S+)", block)
+    }
     region = load(config, CONFIG)["example"]
     assert region["tracks"] or region["images"]
 

@@ -82,3 +82,30 @@ def test_products_of_another_grid_or_unit_are_refused(grid: Grid) -> None:
         factors.gather(velocity=maps(grid, velocity="mm/yr", velocity_error="mm/yr"))
     with pytest.raises(DimensionError, match="no product of the region"):
         factors.gather()
+
+
+def test_what_sensors_saw_is_told_of_a_hectare(grid: Grid) -> None:
+    given = products(grid)
+    plain, wide = factors.gather(**given), factors.gather(**given, support_m=100.0)
+    lazy = {
+        name: [p.chunk({"y": 7}) for p in product] if isinstance(product, list)
+        else product.chunk({"y": 7})
+        for name, product in given.items()
+    }  # fmt: skip
+    blocks = factors.gather(**lazy, support_m=100.0).compute()
+    for name in plain:
+        known = plain[name].notnull()
+        assert (wide[name].notnull() == known).all()
+        np.testing.assert_allclose(blocks[name], wide[name], atol=1e-5)
+        if plain[name].attrs["technique"] == "terrain":
+            assert wide[name].identical(plain[name])
+        else:
+            assert float(wide[name].std()) < float(plain[name].std())
+
+
+def test_coherence_is_the_mean_of_tracks(grid: Grid) -> None:
+    one, two = (maps(grid, coherence="1")["coherence"] for _ in range(2))
+    found = factors.gather(coherence=[one, two])["coherence"]
+    wanted = np.nanmean(np.stack([one.values, two.values]), axis=0)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    assert found.attrs["technique"] == "interferometry"

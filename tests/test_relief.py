@@ -82,3 +82,16 @@ def test_degrees_are_refused() -> None:
     )
     with pytest.raises(ConfigurationError, match="metres are needed"):
         relief.factors(dem, grid)
+
+
+def test_a_dome_stands_out_and_a_hollow_lies_deep() -> None:
+    radius = np.hypot(X, Y)
+    dome = 2000.0 + 25.0 * np.exp(-((radius / 120.0) ** 2))
+    found = factors(dome)
+    middle = GRID.height // 2, GRID.width // 2
+    assert float(found["form"][middle]) > 5.0
+    assert float(factors(4000.0 - dome)["form"][middle]) < -5.0
+    rough = dome + np.where(radius < 150.0, 2.0 * (np.indices(GRID.shape).sum(axis=0) % 2), 0.0)
+    told = factors(rough)["roughness"]
+    assert float(told[middle]) > 3.0 * float(found["roughness"][middle]) / 2.0
+    assert float(told[5, 5]) < 0.1

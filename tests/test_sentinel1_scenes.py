@@ -13,7 +13,7 @@ from scenes import add_cross
 from rockglacier.errors import NetworkError
 from rockglacier.sentinel1 import orbit
 from rockglacier.sentinel1.scenes import check_scenes
-from rockglacier.sentinel1.screening import find_scenes, orbit_files
+from rockglacier.sentinel1.screening import find_scenes, is_orbit_file, orbit_files
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
@@ -28,7 +28,7 @@ def folder(noisy_scenes, tmp_path):
 def look(folder, **options):
     return check_scenes(
         find_scenes(folder / "scenes"),
-        orbit_files=sorted((folder / "orbits").glob("*.EOF")),
+        orbit_files=orbit_files(folder / "orbits", folder / "scenes"),
         **options,
     )
 
@@ -385,3 +385,52 @@ def test_another_polarisation(folder):
 def test_a_period(folder):
     used, _, _ = look(folder, period=["2020-06-10", None])
     assert used.date.nunique() == 2
+
+
+def test_folders_may_be_links(folder, tmp_path_factory):
+    away = tmp_path_factory.mktemp("away")
+    for path in [product(folder, 0), *folder.glob("orbits")]:
+        shutil.move(path, away / path.name)
+        path.symlink_to(away / path.name)
+    used, _, rejected = look(folder)
+    assert used.date.nunique() == 3 and not rejected
+    assert set(used.orbit_kind) == {"AUX_POEORB"}
+
+
+def test_a_folder_without_its_manifest_is_named(folder):
+    (product(folder, 1) / "manifest.safe").unlink()
+    only_flaw(folder, "unreadable product")
+
+
+@pytest.mark.parametrize("between", ["dates", "swaths"])
+def test_annotations_of_another_product_are_refused(folder, between):
+    one = next(product(folder, 1).glob("annotation/*-iw1-*.xml"))
+    other = next(product(folder, 0).glob("annotation/*-iw1-*.xml"))
+    if between == "swaths":
+        other = next(product(folder, 1).glob("annotation/*-iw2-*.xml"))
+    shutil.copy(other, one)
+    told = str(only_flaw(folder, "unreadable product").flaw)
+    assert "is that of" in told and one.stem in told
+
+
+def test_a_vector_that_lacks_a_number_makes_a_broken_orbit_file(folder, caplog):
+    path = sorted(folder.glob("**/*.EOF"))[0]
+    vectors = path.read_text()
+    path.write_text(vectors.replace("<X unit", "<Q unit", 1) if "<X unit" in vectors
+                    else vectors.replace("<X", "<Q", 1))  # fmt: skip
+    used, _, rejected = look(folder)
+    assert not rejected and used.perpendicular_baseline_m.notna().all()
+    assert "annotation" in set(used.orbit_kind)
+
+
+def test_an_orbit_file_of_any_case_serves(folder):
+    for path in sorted(folder.glob("**/*.EOF")):
+        path.rename(path.with_suffix(".eof"))
+    used, _, _ = look(folder)
+    assert set(used.orbit_kind) == {"AUX_POEORB"}
+    assert all(map(is_orbit_file, used.orbit_file))
+
+
+def test_a_period_without_scenes_is_named(folder):
+    with pytest.raises(NetworkError, match=r"within the period \['2019-01-01', '2019-12-31'\]"):
+        look(folder, period=["2019-01-01", "2019-12-31"])

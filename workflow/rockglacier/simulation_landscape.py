@@ -268,10 +268,17 @@ def broad_field(shape: tuple[int, int], pixels: float, rng: np.random.Generator)
     return np.asarray(finer[: shape[0], : shape[1]])
 
 
-def make(grid: Grid, heights: np.ndarray, *, seed: int = 0) -> Landscape:
+def make(
+    grid: Grid,
+    heights: np.ndarray,
+    *,
+    seed: int = 0,
+    habits: Mapping[Cover, Habit] | None = None,
+) -> Landscape:
     """A landscape on the region's ``grid``.
 
-    ``heights`` (y, x; m, without voids): relief on the grid FINER than that.
+    ``heights`` (y, x; m, without voids): relief on the grid FINER than that. ``habits``: objects to
+    place, HABITS by default.
 
     Raises
     ------
@@ -290,7 +297,7 @@ def make(grid: Grid, heights: np.ndarray, *, seed: int = 0) -> Landscape:
     cover = _covers(heights, fine, levels, stream(seed, FORMS, 1))
     placing = _Placing(heights[2::FINER, 2::FINER], grid, fine, levels, stream(seed, PLACES))
     found: list[_Body] = []
-    for one, habit in HABITS.items():
+    for one, habit in (HABITS if habits is None else habits).items():
         bodies = placing.place(one, habit)
         if len(bodies) < habit.least:
             raise ConfigurationError(

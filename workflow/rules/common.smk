@@ -13,7 +13,7 @@ from rockglacier.topsstack.misregistration import EARLIER_DATES
 INTERFEROGRAMS = ["geotiff", "hyp3", "licsar", "isce2", "mintpy"]
 SCENES = ["scenes", "simulated_scenes"]
 GRD = ["grd"]  # which show no motion
-IMAGES = ["slc"]  # geocoded by this workflow, elsewhere
+IMAGES = ["geocoded"]  # geocoded by this workflow, elsewhere
 PRODUCTS = [*SCENES, *GRD, *IMAGES]  # of which tables say what there is
 WITHOUT_BACKSCATTER = [*INTERFEROGRAMS, "displacement", "simulated"]
 PROCESSING = ["looks", "polarisation", "bistatic", "goldstein", "unwrapper", "min_coherence"]
@@ -380,7 +380,7 @@ def places(wildcards):
     for track, keys in REGIONS[wildcards.region]["tracks"].items():
         found[track] = keys
         if keys["source"] in IMAGES:
-            found[track] = {"source": "slc", "path": keys["path"]}
+            found[track] = {"source": "geocoded", "path": keys["path"]}
         elif keys["source"] in PRODUCTS:
             rows = rows_of(f"{config['results']}/{wildcards.region}/{track}/scenes.csv")
             first = [row for row in rows if row["date"] == rows[0]["date"]]

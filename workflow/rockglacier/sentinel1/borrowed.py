@@ -36,7 +36,7 @@ def _open_geometry(folder: str | Path) -> xr.Dataset:
     path = Path(folder) / "geometry.zarr"
     try:
         return io.open_dataset(path)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SceneError) as error:
         raise SceneError(
             f"{path} cannot be read ({error}); the folder of a track that was geocoded by this "
             "workflow is needed: slc/, geometry.zarr, layout.zarr and scenes.csv."
@@ -105,7 +105,7 @@ def _check_image(path: Path, fine: Grid) -> None:
     try:
         image = io.open_dataset(path, rows=max(1, fine.height))
         slc = image["slc"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SceneError) as error:
         raise SceneError(
             f"{path} is no geocoded image ({error}); geocode the date again."
         ) from error

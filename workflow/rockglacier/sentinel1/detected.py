@@ -28,7 +28,7 @@ from rockglacier.sentinel1.ground_range import Detected, place
 from rockglacier.sentinel1.interferogram import LEAST_SHARE, multilook
 from rockglacier.sentinel1.orbit import Orbit, zero_doppler
 from rockglacier.sentinel1.safe import Source, open_pixels, open_safe
-from rockglacier.sentinel1.screening import ORBIT_SUFFIX
+from rockglacier.sentinel1.screening import is_orbit_file
 from rockglacier.sentinel1.slices import orbit_of
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def open_passage(rows: Sequence[Sequence[str]]) -> Passage:
     for path, stem, _ in rows:
         safe = open_safe(path)
         slices.append(Slice(safe, stem, safe.detected(stem)))
-    files = [row[2] for row in rows[:1] if row[2].endswith(ORBIT_SUFFIX)]
+    files = [row[2] for row in rows[:1] if is_orbit_file(row[2])]
     return Passage(tuple(slices), orbit_of([one.image for one in slices], files))
 
 

@@ -31,7 +31,7 @@ from rockglacier.sentinel1.interferogram import goldstein as filtered
 from rockglacier.sentinel1.orbit import Orbit, zero_doppler
 from rockglacier.sentinel1.safe import Safe, Source, open_pixels, open_safe
 from rockglacier.sentinel1.scenes import orbit_of
-from rockglacier.sentinel1.screening import ORBIT_SUFFIX
+from rockglacier.sentinel1.screening import is_orbit_file
 from rockglacier.sentinel1.tops import Carrier
 from rockglacier.sentinel1.unwrapping import unwrap
 
@@ -113,7 +113,7 @@ def open_acquisition(rows: Sequence[Sequence[str]]) -> Acquisition:
             swaths[path, stem] = safe, safe.annotation(stem)
         safe, swath = swaths[path, stem]
         bursts.append(BurstSource(safe, stem, swath, swath.bursts[int(number)]))
-    files = [row[3] for row in rows[:1] if row[3].endswith(ORBIT_SUFFIX)]
+    files = [row[3] for row in rows[:1] if is_orbit_file(row[3])]
     orbit = orbit_of([(one.swath, one.burst) for one in bursts], files)
     return Acquisition(tuple(bursts), orbit)
 

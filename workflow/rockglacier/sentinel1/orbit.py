@@ -114,8 +114,8 @@ def read_orbit_file(path: str | Path) -> tuple[str, str, xr.Dataset]:
 
 
 def _vectors(root: ElementTree.Element) -> list[tuple[np.datetime64, list[float], list[float]]]:
-    """Time, position and velocity of each state vector."""
-    return [
+    """Time, position and velocity of each state vector; ValueError where one lacks a number."""
+    found: list[tuple[np.datetime64, list[float], list[float]]] = [
         (
             np.datetime64((v.findtext("UTC") or "").removeprefix("UTC="), "ns"),
             [float(v.findtext(axis) or "nan") for axis in ("X", "Y", "Z")],
@@ -123,6 +123,10 @@ def _vectors(root: ElementTree.Element) -> list[tuple[np.datetime64, list[float]
         )
         for v in root.iterfind(".//List_of_OSVs/OSV")
     ]
+    for time, position, velocity in found:
+        if np.isnat(time) or not np.isfinite([*position, *velocity]).all():
+            raise ValueError(f"the one of {time} is not whole")
+    return found
 
 
 def choose_orbit(

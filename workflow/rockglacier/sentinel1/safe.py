@@ -15,9 +15,12 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from rockglacier.errors import SceneError
 from rockglacier.io import leaves_its_folder
@@ -31,8 +34,10 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.safe"
 # ...-iw2-slc-vv-20200604t022307-..., of annotation and measurement alike; a GRD's swath is iw.
 NAME = re.compile(
-    r"(?P<mission>s1[a-d])-(?P<swath>iw[123]-slc|iw-grd)-(?P<polarisation>vv|vh|hh|hv)-[\dt]+-.+"
+    r"(?P<mission>s1[a-d])-(?P<swath>iw[123]-slc|iw-grd)-(?P<polarisation>vv|vh|hh|hv)-"
+    r"(?P<start>\d{8}t\d{6})-.+"
 )
+START_WITHIN = np.timedelta64(60, "s")  # of the time in a file's name, cut to whole seconds
 
 
 # What zipfile raises of a member that is broken, encrypted or packed in a way it does not know.
@@ -142,12 +147,35 @@ class Safe:
     def annotation(self, stem: str) -> Swath:
         """The annotation of one swath and polarisation of an SLC."""
         name = f"annotation/{stem}.xml"
-        return read_annotation(self.read(name), f"{self.path}/{name}")
+        found = read_annotation(self.read(name), f"{self.path}/{name}")
+        self._check(found, stem, found.bursts[0].start, found.swath)
+        return found
 
     def detected(self, stem: str) -> Detected:
         """The annotation of one polarisation of a GRD."""
         name = f"annotation/{stem}.xml"
-        return read_detected(self.read(name), f"{self.path}/{name}")
+        found = read_detected(self.read(name), f"{self.path}/{name}")
+        self._check(found, stem, found.start, "IW")
+        return found
+
+    def _check(self, found: Swath | Detected, stem: str, start: np.datetime64, swath: str) -> None:
+        """SceneError where an annotation tells of another product, swath or polarisation."""
+        own = NAME.fullmatch(stem)
+        assert own is not None  # of swaths()
+        named = np.datetime64(datetime.strptime(own["start"], "%Y%m%dt%H%M%S"), "ns")
+        told = {
+            "satellite": (found.mission, self.mission),
+            "swath": (swath, own["swath"][:3].upper().rstrip("-")),
+            "polarisation": (found.polarisation, own["polarisation"].upper()),
+        }
+        wrong = [f"{what} {a}, not {b}" for what, (a, b) in told.items() if a != b]
+        if abs(start - named) > START_WITHIN:
+            wrong.append(f"lines from {start}, not {named}")
+        if wrong:
+            raise SceneError(
+                f"{self.path}: annotation/{stem}.xml is that of {'; '.join(wrong)}; files of one "
+                "product are needed: download it again."
+            )
 
     def calibration(self, stem: str) -> Table:
         """Digital numbers per amplitude of beta nought, of one swath and polarisation."""

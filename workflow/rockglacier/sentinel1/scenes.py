@@ -119,7 +119,9 @@ def check_scenes(
     if table.date.nunique() < 2:
         raise NetworkError(
             f"{len(paths)} product(s) gave {table.date.nunique()} usable date(s); two or more of "
-            f"one relative orbit are needed: add scenes, or mend those left out."
+            f"one relative orbit are needed"
+            f"{f' within the period {list(period)}' if period else ''}: add scenes, mend those "
+            f"left out{', or widen the period' if period else ''}."
             f"{screening.listed(rejected)}"
         )
     return table, aside.reset_index(drop=True), rejected

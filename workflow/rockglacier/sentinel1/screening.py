@@ -16,6 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from rockglacier.errors import NetworkError, SceneError
+from rockglacier.optical.scene import below
 from rockglacier.readers.stack import FlawedPair, Rejected
 from rockglacier.sentinel1.orbit import Orbit
 from rockglacier.sentinel1.safe import MANIFEST, Safe, open_pixels, open_safe
@@ -52,16 +53,22 @@ def find_scenes(path: str | Path) -> list[Path]:
     place = Path(path)
     if place.is_file() or (place / MANIFEST).is_file():
         return [place]
-    folders = {manifest.parent for manifest in place.rglob(MANIFEST)}
-    zips = {f for f in place.rglob("*") if f.suffix.lower() == ".zip" and f.is_file()}
-    zips = {f for f in zips if not folders & set(f.parents) and not f.stem.endswith(ORBIT_SUFFIX)}
+    files = below(place, "*")
+    # A folder that is named as a product counts without a manifest too: it is then said to lack it.
+    folders = {f.parent for f in files if f.name == MANIFEST}
+    named = {d for f in files for d in f.parents if d.suffix.upper() == ".SAFE" and d != place}
+    folders |= {d for d in named if place in d.parents}
+    zips = {f for f in files if f.suffix.lower() == ".zip"}
+    zips = {f for f in zips if not folders & set(f.parents) and not is_orbit_file(f.stem)}
     return sorted(folders | zips)
 
 
 def orbit_files(folder: str | Path, scenes: str | Path) -> list[Path]:
     """Orbit files below ``folder``, or where none is given among the products below ``scenes``."""
-    files = {p for p in Path(str(folder or scenes)).rglob("*") if ORBIT_SUFFIX in p.name.upper()}
-    packed = sorted(p for p in files if p.suffix.upper() != ORBIT_SUFFIX)
+    place = Path(str(folder or scenes))
+    every = [place] if place.is_file() else below(place, "*")
+    files = {p for p in every if ORBIT_SUFFIX in p.name.upper()}
+    packed = sorted(p for p in files if not is_orbit_file(p))
     if packed:
         logger.warning(
             "%d orbit file(s) are packed and not read (%s, ...): unpack them",
@@ -69,6 +76,11 @@ def orbit_files(folder: str | Path, scenes: str | Path) -> list[Path]:
             packed[0],
         )
     return sorted(files - set(packed))
+
+
+def is_orbit_file(path: str | Path) -> bool:
+    """Whether ``path`` is named as an orbit file, not an annotation."""
+    return str(path).upper().endswith(ORBIT_SUFFIX)
 
 
 def flaw(date: object, path: object, reason: str, **parts: str) -> Rejected:
@@ -108,10 +120,9 @@ def open_parts(
             found = [read(safe, stem) for stem in stems]
             return _across_180(found) or found
         except SceneError as error:
-            return flaw(
-                "", path, "unreadable product", found=str(error),
-                needed="a whole SAFE product", remedy="download it again",
-            )  # fmt: skip
+            return _unreadable(path, str(error))
+        except Exception as error:  # what a garbled annotation does to its reader
+            return _unreadable(path, f"{path}: {type(error).__name__}: {error}")
 
     parts: list[AnyPart] = []
     rejected = []
@@ -122,6 +133,13 @@ def open_parts(
             else:
                 parts += found
     return parts, rejected
+
+
+def _unreadable(path: object, found: str) -> Rejected:
+    return flaw(
+        "", path, "unreadable product", found=found,
+        needed="a whole SAFE product", remedy="download it again",
+    )  # fmt: skip
 
 
 def _across_180(parts: Sequence[Part]) -> Rejected | None:
