@@ -91,7 +91,22 @@ def test_a_dome_stands_out_and_a_hollow_lies_deep() -> None:
     middle = GRID.height // 2, GRID.width // 2
     assert float(found["form"][middle]) > 5.0
     assert float(factors(4000.0 - dome)["form"][middle]) < -5.0
-    rough = dome + np.where(radius < 150.0, 2.0 * (np.indices(GRID.shape).sum(axis=0) % 2), 0.0)
-    told = factors(rough)["roughness"]
-    assert float(told[middle]) > 3.0 * float(found["roughness"][middle]) / 2.0
-    assert float(told[5, 5]) < 0.1
+
+
+def test_rough_ground_is_told_from_smooth() -> None:
+    chequered = 2.0 * (np.indices(GRID.shape).sum(axis=0) % 2)
+    plane = 2000.0 - 0.2 * X
+    told = factors(plane + np.where(X < 0.0, chequered, 0.0))["roughness"]
+    row = GRID.height // 2
+    assert float(told[row, 15]) == pytest.approx(1.0, abs=0.2)  # heights of 0 and 2 m
+    assert float(told[row, -15]) < 0.1
+
+
+def test_a_tread_lies_beside_its_front() -> None:
+    # A slope of 10 degrees that ends in a front of 30 m.
+    tread = 2000.0 - np.tan(np.radians(10.0)) * X - 30.0 / (1.0 + np.exp(-(X - 100.0) / 15.0))
+    found = factors(tread)["margin"]
+    row = GRID.height // 2
+    beside = np.abs(GRID.x - GRID.x.mean() - 20.0).argmin()
+    far = np.abs(GRID.x - GRID.x.mean() + 400.0).argmin()
+    assert float(found[row, beside]) > 10.0 and abs(float(found[row, far])) < 1.0

@@ -29,6 +29,7 @@ FACTORS = {
     "relative_relief": ("highest less lowest elevation around", "m"),
     "position": ("elevation over the mean around", "m"),
     "form": ("smoothed elevation over that of a wider Gaussian, positive on convex forms", "m"),
+    "margin": ("steepest slope around over the own: a tread beside a front", "deg"),
     "roughness": ("deviation of the elevation from the smoothed one", "m"),
 }
 ROUGH_M = 150.0  # ASSUME: over which roughness is told
@@ -47,7 +48,7 @@ def factors(
     Slope, aspect and curvature are those of heights smoothed by a Gaussian of full width
     ``smooth_m`` at half maximum; ruggedness that of the heights as they are, over 3 by 3 pixels;
     relief and position within ``around_m`` (m) of a pixel; form over a Gaussian of full width
-    ``form_m``, as wide as a landform.
+    ``form_m``, as wide as a landform, and margin within half of that.
 
     Raises
     ------
@@ -78,6 +79,7 @@ def factors(
         "relative_relief": high - low,
         "position": heights - mean,
         "form": smooth - _smoothed(heights, grid, form_m),
+        "margin": _margin(heights, smooth, grid, 0.5 * form_m),
         "roughness": np.sqrt(_smoothed((heights - smooth) ** 2, grid, ROUGH_M)),
     }
     out = xr.Dataset(coords=grid.coords)
@@ -117,6 +119,20 @@ def _curvatures(heights: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray
         plan = -(q * q * r - 2.0 * p * q * s + p * p * t) / (steep * np.sqrt(1.0 + steep))
     level = steep < 1e-8
     return np.where(level, 0.0, profile), np.where(level, 0.0, plan)
+
+
+def _margin(heights: np.ndarray, smooth: np.ndarray, grid: Grid, reach_m: float) -> np.ndarray:
+    """Steepest slope (degrees) within ``reach_m`` less that of the ``smooth`` heights here."""
+    from scipy.ndimage import maximum_filter
+
+    dy, dx = grid.spacing_m
+    own, sharp = (
+        np.degrees(np.arctan(np.hypot(*np.gradient(h, dy, dx)))) for h in (smooth, heights)
+    )
+    reach = [max(1, round(reach_m / side)) for side in (dy, dx)]
+    down, right = np.mgrid[-reach[0] : reach[0] + 1, -reach[1] : reach[1] + 1]
+    disc = (down * dy) ** 2 + (right * dx) ** 2 <= reach_m**2
+    return np.asarray(maximum_filter(sharp, footprint=disc, mode="nearest") - own)
 
 
 def _ruggedness(heights: np.ndarray, grid: Grid) -> np.ndarray:
