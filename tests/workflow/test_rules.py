@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 
 import pytest
 from workspace import ROOT
@@ -9,6 +11,12 @@ from workspace import ROOT
 from rockglacier import provenance
 
 # They shape messages and checks, not results.
+PLANNED = [
+    "check_scenes", "plan_pairs", "stack_pairs", "invert_network", "estimate_velocity",
+    "vary_backscatter", "check_optical", "vary_snow", "plan_offsets", "invert_offsets",
+    "gather_factors", "train_model", "validate_model", "map_probability", "make_inventory",
+    "summarise",
+]  # fmt: skip
 NO_RESULT = {"logs", "provenance", "errors", "conventions"}
 TEXT = {path: path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk"))}
 RULES = {
@@ -80,3 +88,28 @@ def test_environments_pin_what_the_lock_pins():
         pins = re.findall(r"^  - (\S+) =(\S+)$", path.read_text(), re.M)
         assert len(pins) > 8
         assert [p for p in pins if lock[named.get(p[0], p[0])] != p[1]] == [], path.name
+
+
+@pytest.mark.parametrize("name", ["karakoram", "sanjiangyuan", "valle_daosta", "tianshan"])
+def test_regions_whose_scenes_come_later_are_planned_as_a_whole(name, tmp_path):
+    """With folders and files in their places, all that does not hang on scenes is planned."""
+    regions = tmp_path / "config" / "regions"
+    regions.mkdir(parents=True)
+    text = (ROOT / "config" / "regions" / f"{name}.yaml").read_text()
+    (regions / f"{name}.yaml").write_text(text)
+    for given in re.findall(
+        r"(?:path|dem|orbits|glaciers|heights): (\.\./\S+?)[},]?(?:\s|$)", text
+    ):
+        place = regions / given
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.suffix:
+            place.touch()
+        else:
+            place.mkdir(exist_ok=True)
+    told = subprocess.run(
+        [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules", "-s", str(ROOT / "Snakefile"),
+         "--config", f"regions={name}", f"region_folder={regions}", "results=results"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert told.returncode == 0, told.stderr
+    assert set(PLANNED) <= set(re.findall(r"^(\w+) +\d+$", told.stdout + told.stderr, re.M))

@@ -35,6 +35,7 @@ rule make_inventory:
         inventory=setting("inventory"),
         name=setting("name"),
         code=digest(
+            "downslope",
             "inventory.assemble",
             "inventory.kinematics",
             "inventory.moving",
@@ -66,7 +67,7 @@ rule compare_with_truth:
         mem_mb=megabytes(1500, 0),
         runtime=minutes(5, 0),
     params:
-        code=digest("inventory.truth"),
+        code=digest("inventory.truth", "simulation_landscape"),
     message:
         "{wildcards.region}: found, missed and false objects"
     script:
