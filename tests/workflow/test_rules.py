@@ -106,10 +106,20 @@ def test_regions_whose_scenes_come_later_are_planned_as_a_whole(name, tmp_path):
             place.touch()
         else:
             place.mkdir(exist_ok=True)
+    assert set(PLANNED) <= planned(tmp_path, name, regions)
+
+
+def test_a_simulated_landscape_is_planned_as_a_whole(tmp_path):
+    found = planned(tmp_path, "sandbox", ROOT / "config" / "regions")
+    assert {*PLANNED, "make_landscape", "compare_with_truth"} - {"check_scenes"} <= found
+
+
+def planned(folder, region, regions):
+    """Rules of the jobs of a dry run."""
     told = subprocess.run(
         [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules", "-s", str(ROOT / "Snakefile"),
-         "--config", f"regions={name}", f"region_folder={regions}", "results=results"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
+         "--config", f"regions={region}", f"region_folder={regions}", "results=results"],
+        cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert told.returncode == 0, told.stderr
-    assert set(PLANNED) <= set(re.findall(r"^(\w+) +\d+$", told.stdout + told.stderr, re.M))
+    return set(re.findall(r"^(\w+) +\d+$", told.stdout + told.stderr, re.M))

@@ -61,6 +61,8 @@ rule compare_with_truth:
         "<results>/{region}/benchmarks/compare_with_truth.tsv"
     wildcard_constraints:
         region=with_landscape,
+    group:
+        "products"
     conda:
         "../../envs/fusion.yaml"
     resources:
