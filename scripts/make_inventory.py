@@ -30,13 +30,11 @@ def told_maps():
                     join="override", compat="override")  # fmt: skip
 
 
-def series_of(objects, terrain):
+def series_of(objects, tracks, terrain):
     """Displacement of all objects, from every track that shows it."""
     found = []
-    for path, sight in zip(snakemake.input.series, snakemake.input.sight, strict=True):
-        moved = io.open_dataset(path, rows=grid.height)["displacement"]
+    for (track, moved), sight in zip(tracks.items(), snakemake.input.sight, strict=True):
         share = downslope.sensitivity(io.read_raster(sight), terrain["slope"], terrain["aspect"])
-        track = Path(path).parent.name
         found.append(kinematics.series(objects, moved, share, grid, track=track))
     return pd.concat(found) if found else pd.DataFrame(columns=kinematics.SERIES)
 
@@ -46,22 +44,22 @@ if __name__ == "__main__":
     grid = Grid.load(snakemake.input.grid)
     how, model = snakemake.params.inventory, training.load(snakemake.input.model)
     maps = told_maps()
-    dates = pd.DatetimeIndex(
-        [date for path in snakemake.input.series for date in io.open_dataset(path)["date"].values]
-    )
+    tracks = {
+        Path(path).parent.name: io.open_dataset(path, rows=grid.height)["displacement"]
+        for path in snakemake.input.series
+    }
+    dates = pd.DatetimeIndex([date for moved in tracks.values() for date in moved["date"].values])
     period = f"{dates.year.min()}-{dates.year.max()}" if len(dates) else ""
     shape = Shape(model.low, model.high, how["least_km2"], how["hole_km2"])
     number = labelled(maps["probability"].values, grid, shape)
     candidates = outlines(number, grid)[["geometry"]]
-    reviewed = how["reviewed"] and assemble.read_reviewed(how["reviewed"], grid.crs)
-    former = how["former"] and assemble.read_former(how["former"], grid.crs)
-    objects = assemble.with_names(
-        assemble.reviewed_over(candidates, reviewed or None), former or None
-    )
+    reviewed = assemble.read_reviewed(how["reviewed"], grid.crs) if how["reviewed"] else None
+    former = assemble.read_former(how["former"], grid.crs) if how["former"] else None
+    objects = assemble.with_names(assemble.reviewed_over(candidates, reviewed), former)
     techniques = list(model.model.techniques)
     told = assemble.describe(objects, maps, grid, techniques=techniques, period=period)
     areas = moving.moving_areas(maps["velocity"].values, maps["velocity_error"].values, grid)
-    series = series_of(objects, io.open_dataset(snakemake.input.terrain))
+    series = series_of(objects, tracks, io.open_dataset(snakemake.input.terrain))
     made = provenance.record(
         parameters=dict(snakemake.params.items()), sources=[*map(str, snakemake.input)]
     )
@@ -80,7 +78,7 @@ if __name__ == "__main__":
         series.to_parquet(partial, index=False)
     io.write_table(yearly, snakemake.output.yearly)
     now = layers["GO"].to_crs(grid.crs)
-    before = now.iloc[:0] if former is None or not how["former"] else former
+    before = now.iloc[:0] if former is None else former
     changes = identity.changes(now, before, watched=WATCHED)
     io.write_table(changes, snakemake.output.changes)
     logger.info("%d objects, %d moving areas", len(objects), len(areas))

@@ -26,6 +26,8 @@ from rockglacier.simulation_optical import (
     TEXTURE,
     Ground,
     light_on,
+    write_band,
+    write_metadata,
     write_panchromatic,
 )
 from rockglacier.simulation_pairs import texture
@@ -173,10 +175,12 @@ def _write_reflectance(
         values = bands[band] * light * np.where(shadowed, 0.45, 1.0)
         values = np.where(cloudy, CLOUD[band], values) + NOISE * rng.standard_normal(grid.shape)
         numbers = np.clip(np.rint((values - OFFSET) / SCALE), 1, 65535).astype(np.uint16)
-        _write(place / f"{name}_{code}.TIF", numbers, grid)
-    _write(place / f"{name}_QA_PIXEL.TIF", quality, grid)
-    _write(place / f"{name}_QA_RADSAT.TIF", np.zeros(grid.shape, np.uint16), grid)
-    (place / f"{name}_MTL.txt").write_text(_metadata(name, date, azimuth, elevation))
+        write_band(place / f"{name}_{code}.TIF", numbers, grid)
+    write_band(place / f"{name}_QA_PIXEL.TIF", quality, grid)
+    write_band(place / f"{name}_QA_RADSAT.TIF", np.zeros(grid.shape, np.uint16), grid)
+    files = {f"BAND_{code[-1]}": code for code in BANDS.values()}
+    files |= {"QUALITY_L1_PIXEL": "QA_PIXEL", "QUALITY_L1_RADIOMETRIC_SATURATION": "QA_RADSAT"}
+    write_metadata(place, name, date, (azimuth, elevation), files)
 
 
 def _latitude(grid: Grid) -> float:
@@ -184,40 +188,3 @@ def _latitude(grid: Grid) -> float:
 
     _, south, _, north = lonlat_bounds(grid)
     return 0.5 * (south + north)
-
-
-def _metadata(name: str, date: str, azimuth: float, elevation: float) -> str:
-    files = "\n".join(
-        f'    FILE_NAME_BAND_{code[-1]} = "{name}_{code}.TIF"' for code in BANDS.values()
-    )
-    return f"""GROUP = LANDSAT_METADATA_FILE
-  GROUP = PRODUCT_CONTENTS
-    LANDSAT_PRODUCT_ID = "{name}"
-    PROCESSING_LEVEL = "L2SP"
-    COLLECTION_NUMBER = 02
-{files}
-    FILE_NAME_QUALITY_L1_PIXEL = "{name}_QA_PIXEL.TIF"
-    FILE_NAME_QUALITY_L1_RADIOMETRIC_SATURATION = "{name}_QA_RADSAT.TIF"
-  END_GROUP = PRODUCT_CONTENTS
-  GROUP = IMAGE_ATTRIBUTES
-    SPACECRAFT_ID = "LANDSAT_8"
-    WRS_PATH = 193
-    WRS_ROW = 27
-    DATE_ACQUIRED = {date}
-    SCENE_CENTER_TIME = "10:04:11.1234560Z"
-    SUN_AZIMUTH = {azimuth:.8f}
-    SUN_ELEVATION = {elevation:.8f}
-  END_GROUP = IMAGE_ATTRIBUTES
-END_GROUP = LANDSAT_METADATA_FILE
-END
-"""
-
-
-def _write(path: Path, values: np.ndarray, grid: Grid) -> None:
-    import rasterio
-
-    with rasterio.open(
-        path, "w", driver="GTiff", height=grid.height, width=grid.width, count=1,
-        dtype=values.dtype, crs=grid.crs, transform=grid.transform, compress="deflate", zlevel=1,
-    ) as target:  # fmt: skip
-        target.write(values, 1)

@@ -8,7 +8,7 @@ rock glaciers is carried with them. Nothing here is shared with the tracker.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -250,19 +250,30 @@ def write_panchromatic(
     name = f"LC08_L1TP_193027_{compact}_{compact}_02_T1"
     place = folder / name
     place.mkdir(exist_ok=True)
-    _write(place / f"{name}_B8.TIF", numbers, ground.grid)
+    write_band(place / f"{name}_B8.TIF", numbers, ground.grid)
     # The quality band lies on pixels of 30 m: a bit for cloud (3), one for what is clear (6).
     grid, coarse = ground.grid, cloudy[::2, ::2]
     flags = np.where(coarse, np.uint16(1 << 3), np.uint16(1 << 6))
     half = Grid(grid.crs, grid.west, grid.north, 30.0, 30.0, coarse.shape[1], coarse.shape[0])
-    _write(place / f"{name}_QA_PIXEL.TIF", flags, half)
-    (place / f"{name}_MTL.txt").write_text(
+    write_band(place / f"{name}_QA_PIXEL.TIF", flags, half)
+    files = {"BAND_8": "B8", "QUALITY_L1_PIXEL": "QA_PIXEL"}
+    write_metadata(place, name, date, (azimuth, elevation), files)
+
+
+def write_metadata(
+    folder: Path, name: str, date: str, sun_deg: tuple[float, float], files: Mapping[str, str]
+) -> None:
+    """Write the MTL file of the product ``name``; ``files``: ends of their names by their keys.
+
+    ``sun_deg``: azimuth and elevation.
+    """
+    listed = "\n".join(f'    FILE_NAME_{key} = "{name}_{end}.TIF"' for key, end in files.items())
+    (folder / f"{name}_MTL.txt").write_text(
         f"""GROUP = LANDSAT_METADATA_FILE
   GROUP = PRODUCT_CONTENTS
     LANDSAT_PRODUCT_ID = "{name}"
     COLLECTION_NUMBER = 02
-    FILE_NAME_BAND_8 = "{name}_B8.TIF"
-    FILE_NAME_QUALITY_L1_PIXEL = "{name}_QA_PIXEL.TIF"
+{listed}
   END_GROUP = PRODUCT_CONTENTS
   GROUP = IMAGE_ATTRIBUTES
     SPACECRAFT_ID = "LANDSAT_8"
@@ -270,8 +281,8 @@ def write_panchromatic(
     WRS_ROW = 27
     DATE_ACQUIRED = {date}
     SCENE_CENTER_TIME = "10:04:11.1234560Z"
-    SUN_AZIMUTH = {azimuth:.8f}
-    SUN_ELEVATION = {elevation:.8f}
+    SUN_AZIMUTH = {sun_deg[0]:.8f}
+    SUN_ELEVATION = {sun_deg[1]:.8f}
   END_GROUP = IMAGE_ATTRIBUTES
 END_GROUP = LANDSAT_METADATA_FILE
 END
@@ -279,18 +290,19 @@ END
     )
 
 
-def _write(path: Path, values: np.ndarray, grid: Grid) -> None:
+def write_band(path: Path, values: np.ndarray, grid: Grid) -> None:
+    """Write one band (y, x) as the provider does."""
     import rasterio
 
     with rasterio.open(
         path, "w", driver="GTiff", height=grid.height, width=grid.width, count=1,
-        dtype=values.dtype, crs=grid.crs, transform=grid.transform, compress="deflate",
+        dtype=values.dtype, crs=grid.crs, transform=grid.transform, compress="deflate", zlevel=1,
     ) as target:  # fmt: skip
         target.write(values, 1)
 
 
 def _write_heights(path: Path, ground: Ground) -> None:
-    _write(path, ground.heights.values.astype(np.float32), ground.grid)
+    write_band(path, ground.heights.values.astype(np.float32), ground.grid)
 
 
 def _write_stable(path: Path, ground: Ground) -> None:

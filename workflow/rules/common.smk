@@ -438,10 +438,14 @@ def made_here(path):
     return Path(config["results"]).absolute() in Path(path).absolute().parents
 
 
-def made_source(wildcards):
-    """What the track is read from, where this workflow makes it."""
-    path = source(wildcards)
-    return path if path and made_here(path) else []
+def made(find):
+    """What ``find`` names for the wildcards, where this workflow makes it."""
+
+    def only_here(wildcards):
+        path = find(wildcards)
+        return path if path and made_here(path) else []
+
+    return only_here
 
 
 def state_of(paths, region):
@@ -449,30 +453,20 @@ def state_of(paths, region):
     return state(tuple(Path(p) for p in paths if not made_here(p)), apart(region))
 
 
-def borrowed_images(*names):
-    """Geocoded images of the track's source on the dates of the wildcards ``names``."""
+def geocoded_images(folder, *names):
+    """Geocoded images in ``folder`` (of the wildcards) on the dates of the wildcards ``names``."""
 
     def find(wildcards):
-        folder = Path(source(wildcards)) / "slc"
-        return [str(folder / f"{getattr(wildcards, name)}.zarr") for name in names]
+        return [f"{folder(wildcards)}/slc/{getattr(wildcards, name)}.zarr" for name in names]
 
     return find
 
 
 def state_of_images(*names):
-    """Digest of names, sizes and times of their files."""
+    """Digest of names, sizes and times of the files of those of the track's source."""
 
     def find(wildcards):
-        return state_of(borrowed_images(*names)(wildcards), wildcards.region)
-
-    return find
-
-
-def geocoded_images(*names):
-    """The track's own geocoded images on the dates of the wildcards ``names``."""
-
-    def find(wildcards):
-        return [f"{track_folder(wildcards)}/slc/{getattr(wildcards, name)}.zarr" for name in names]
+        return state_of(geocoded_images(source, *names)(wildcards), wildcards.region)
 
     return find
 
@@ -562,12 +556,6 @@ def optical_of(wildcards):
 def optical_folder(wildcards):
     """Where its scenes lie."""
     return optical_of(wildcards)["path"]
-
-
-def made_optical(wildcards):
-    """That folder, where this workflow makes it."""
-    folder = optical_folder(wildcards)
-    return folder if made_here(folder) else []
 
 
 def optical_state(wildcards):
@@ -753,12 +741,6 @@ def images_of(wildcards):
 def images_folder(wildcards):
     """Where the scenes of the set lie."""
     return images_of(wildcards)["path"]
-
-
-def made_scenes(wildcards):
-    """That folder, where this workflow makes it."""
-    folder = images_folder(wildcards)
-    return folder if made_here(folder) else []
 
 
 def planning_of_images(wildcards):

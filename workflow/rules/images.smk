@@ -8,7 +8,7 @@ of this region.
 rule borrow_images:
     input:
         grid="<results>/{region}/grid.json",
-        made=made_source,
+        made=made(source),
     output:
         scenes="<results>/{region}/{track}/scenes.csv",
         rejected="<results>/{region}/{track}/rejected_scenes.csv",
@@ -30,7 +30,7 @@ rule borrow_images:
         period=setting("period"),
         on_bad_input=setting("on_bad_input"),
         files=source_state,
-        code=digest("sentinel1.borrowed"),
+        code=digest("sentinel1.borrowed", "readers.assemble"),
     message:
         "{wildcards.region}/{wildcards.track}: looking at the geocoded images"
     script:
@@ -41,11 +41,11 @@ use rule interfere_pair as interfere_images with:
     input:
         grid="<results>/{region}/grid.json",
         geometry="<results>/{region}/{track}/geometry.zarr",
-        made=made_source,
+        made=made(source),
     wildcard_constraints:
         track=only(IMAGES),
     params:
-        images=borrowed_images("reference", "secondary"),
+        images=geocoded_images(source, "reference", "secondary"),
         files=state_of_images("reference", "secondary"),
         looks=setting("tracks/{track}/looks"),
         goldstein=setting("tracks/{track}/goldstein"),
@@ -58,7 +58,7 @@ rule flatten_images:
     input:
         grid="<results>/{region}/grid.json",
         geometry="<results>/{region}/{track}/geometry.zarr",
-        made=made_source,
+        made=made(source),
     output:
         backscatter="<results>/{region}/{track}/backscatter/{date}.tif",
     log:
@@ -73,7 +73,7 @@ rule flatten_images:
         mem_mb=megabytes(1500, 0),
         runtime=minutes(10, 0),
     params:
-        images=borrowed_images("date"),
+        images=geocoded_images(source, "date"),
         files=state_of_images("date"),
         folder=source,
         looks=setting("tracks/{track}/looks"),

@@ -70,7 +70,7 @@ checkpoint plan_radar_offsets:
 rule match_pair:
     input:
         grid=ancient("<results>/{region}/offsets/{images}/grid.json"),
-        made=made_scenes,
+        made=made(images_folder),
     output:
         pair=directory("<results>/{region}/offsets/{images}/{reference}_{secondary}.zarr"),
     log:

@@ -252,7 +252,7 @@ rule interfere_pair:
         mem_mb=megabytes(2000, 0.1),
         runtime=minutes(10, 0.5),
     params:
-        images=geocoded_images("reference", "secondary"),
+        images=geocoded_images(track_folder, "reference", "secondary"),
         looks=setting("tracks/{track}/looks"),
         goldstein=setting("tracks/{track}/goldstein"),
         unwrapper=setting("tracks/{track}/unwrapper"),

@@ -37,7 +37,7 @@ rule index_snow:
     input:
         grid="<results>/{region}/grid.json",
         dem="<results>/{region}/dem.tif",
-        made=made_optical,
+        made=made(optical_folder),
     output:
         index="<results>/{region}/snow/{optical}/{date}.tif",
     log:

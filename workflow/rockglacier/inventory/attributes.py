@@ -171,6 +171,8 @@ def connection_of(outline: Any, grid: Grid, maps: xr.Dataset) -> str:
     """
     from rasterio.features import geometry_mask
 
+    grid, maps = _around(outline, FORE_M, grid, maps)
+
     def inside(shape: Any) -> np.ndarray:
         return np.asarray(geometry_mask([shape], grid.shape, grid.transform, invert=True))
 
@@ -191,6 +193,17 @@ def connection_of(outline: Any, grid: Grid, maps: xr.Dataset) -> str:
     if not np.isfinite(slope).any():
         return "unknown"
     return "talus" if np.nanmedian(slope) >= SLOPE_ABOVE_DEG else "debris-mantled slope"
+
+
+def _around(outline: Any, reach_m: float, grid: Grid, maps: xr.Dataset) -> tuple[Grid, xr.Dataset]:
+    """The part of ``grid`` and ``maps`` within ``reach_m`` of an outline, and a pixel around."""
+    west, south, east, north = outline.buffer(reach_m).bounds
+    top = max(0, int((grid.north - north) / grid.dy) - 1)
+    left = max(0, int((west - grid.west) / grid.dx) - 1)
+    bottom = min(grid.height, int((grid.north - south) / grid.dy) + 2)
+    right = min(grid.width, int((east - grid.west) / grid.dx) + 2)
+    window = {MAP[0]: slice(top, bottom), MAP[1]: slice(left, right)}
+    return grid.part(top, bottom, left, right), maps.isel(window)
 
 
 def told_by(pixels: xr.Dataset, techniques: list[str]) -> dict[str, Any]:

@@ -12,11 +12,12 @@ import xarray as xr
 from rockglacier import io
 from rockglacier.errors import SceneError
 from rockglacier.grid import Grid
+from rockglacier.readers.stack import Rejected
+from rockglacier.sentinel1.screening import flaw, listed, without
 
 logger = logging.getLogger(__name__)
 
 GEOMETRY = ("east", "north", "up", "incidence_angle", "height", "observable")
-REJECTED = ["date", "file", "reason"]
 
 
 def image_of(folder: str | Path, date: str) -> Path:
@@ -63,8 +64,8 @@ def read_geometry(folder: str | Path, grid: Grid) -> xr.Dataset:
 
 def look_at(
     folder: str | Path, grid: Grid, looks: Sequence[int], *, period: Sequence[str] | None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Dates that can be used, with their baselines, and what is wrong with the others (REJECTED).
+) -> tuple[pd.DataFrame, list[Rejected]]:
+    """Dates that can be used, with their baselines, and what is wrong with the others.
 
     Raises
     ------
@@ -83,20 +84,24 @@ def look_at(
     if period:
         table = table[table["date"].between(pd.Timestamp(period[0]), pd.Timestamp(period[1]))]
     fine = grid.subdivided(*looks)
-    wrong = []
+    rejected = []
     for date in table["date"]:
         place = image_of(folder, date.strftime("%Y%m%d"))
         try:
             _check_image(place, fine)
-        except SceneError as flaw:
-            logger.warning("%s", flaw)
-            wrong.append((date, place.name, str(flaw)))
-    rejected = pd.DataFrame(wrong, columns=REJECTED)
-    used = table[~table["date"].isin(rejected["date"])]
+        except SceneError as error:
+            logger.warning("%s", error)
+            rejected.append(
+                flaw(
+                    date, place, "unreadable image", found=str(error),
+                    needed="a geocoded image on the fine grid", remedy="geocode the date again",
+                )
+            )  # fmt: skip
+    used = without(table, rejected)
     if len(used) < 2:
         raise SceneError(
-            f"{folder}: {len(used)} of {len(table)} dates can be used; two at least are needed"
-            + (f": {wrong[0][2]}" if wrong else ".")
+            f"{folder}: {len(used)} of {len(table)} dates can be used; two at least are needed."
+            f"{listed(rejected)}"
         )
     return used, rejected
 
