@@ -34,7 +34,7 @@ def product(source: Path, folder: Path) -> tuple[Path, str]:
     beside = safe / "annotation" / "calibration"
     beside.mkdir(parents=True, exist_ok=True)
     (safe / "measurement").mkdir(exist_ok=True)
-    (safe / "manifest.safe").write_text("")
+    (safe / "manifest.safe").write_bytes((source.parents[1] / "manifest.safe").read_bytes())
     (safe / "annotation" / source.name).write_bytes(source.read_bytes())
     swath = annotation.read_annotation(source.read_bytes(), str(source))
     ends = f"<line>0</line><pixel>0 {swath.samples_per_burst - 1}</pixel>"

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from rasterio.warp import transform_bounds
+from scipy.ndimage import binary_dilation, zoom
 
 from rockglacier import io
 from rockglacier import simulation_landscape as landscapes
@@ -13,12 +15,16 @@ from rockglacier.conventions import SENTINEL1_WAVELENGTH_M
 from rockglacier.errors import ConfigurationError, SceneError
 from rockglacier.grid import Grid
 from rockglacier.optical import landsat
-from rockglacier.sentinel1 import borrowed, engine
+from rockglacier.sentinel1 import borrowed, engine, geocoding
+from rockglacier.sentinel1.interferogram import interfere
+from rockglacier.sentinel1.scenes import check_scenes
+from rockglacier.sentinel1.screening import find_scenes
 from rockglacier.simulation import TERRAIN, fractal_relief, stream
 from rockglacier.simulation_calendar import optical_dates, radar_dates, sharp_dates
 from rockglacier.simulation_landscape import HABITS, Cover, Landscape
 from rockglacier.simulation_landscape_optical import photograph, photograph_sharply
 from rockglacier.simulation_landscape_radar import image_track
+from rockglacier.simulation_landscape_scenes import record_scenes
 
 GRID = Grid("EPSG:32632", 640_000.0, 5_190_000.0, 40.0, 40.0, 130, 120)
 FINE = GRID.subdivided(landscapes.FINER, landscapes.FINER)
@@ -153,6 +159,66 @@ def test_radar_sees_motion_and_backscatter(landscape: Landscape, track: Path) ->
             found, true = np.mean(bright.values[here]), np.mean(10.0 ** (0.1 * gamma[here]))
             # Weather varies it by up to 1 dB (one sigma).
             assert abs(10.0 * np.log10(found / true)) < 2.0
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_raw_scenes_show_the_same_ground(landscape: Landscape, tmp_path: Path) -> None:
+    """From SAFE through the engine to the motion and the backscatter of the truth."""
+    active = landscape.objects[landscape.objects["activity"] == "active"].iloc[0]
+    middle = active.geometry.centroid
+    part = GRID.part(
+        *(int((GRID.north - middle.y) / 40) + d for d in (-27, 27)),
+        *(int((middle.x - GRID.west) / 40) + d for d in (-27, 27)),
+    )
+    area = transform_bounds(GRID.crs, "EPSG:4326", *part.bounds)
+    record_scenes(
+        landscape, GRID, tmp_path, area=area, first_date=DATES[0], dates=2, interval_days=12,
+        incidence_deg=39.0, ascending=True, threads=2,
+    )  # fmt: skip
+    with pytest.raises(ConfigurationError, match="at least 1500 m"):
+        record_scenes(
+            landscape, GRID, tmp_path, area=(*area[:2], area[0] + 0.001, area[1] + 0.001),
+            first_date=DATES[0], dates=2, interval_days=12, incidence_deg=39.0, ascending=True,
+        )  # fmt: skip
+    used, _, rejected = check_scenes(
+        find_scenes(tmp_path), orbit_files=sorted(tmp_path.rglob("*.EOF"))
+    )
+    assert used.date.nunique() == 2 and not rejected
+    rows = ["path", "stem", "number", "orbit_file", "burst"]
+    dates = [
+        engine.open_acquisition(day[rows].astype(str).to_numpy().tolist())
+        for _, day in used.groupby("date")
+    ]
+    inner = part.part(4, part.height - 4, 4, part.width - 4)
+    fine, looks = inner.subdivided(4, 8), (4, 8)
+    here = FINE.window(inner.subdivided(4, 4))
+    number = landscape.ground["number"].values[here][2::4, 2::4]
+    truth = landscape.ground["height"].values[here].astype(np.float64)
+    height = zoom(truth, (1, 2), order=1, mode="nearest", grid_mode=True)
+    layout = engine.lay_out(dates[0], fine, height, threads=2).values
+    images = []
+    for date in dates:
+        images.append(np.empty(fine.shape, np.complex64))
+        engine.geocode(date, fine, height, layout, images[-1], threads=2)
+    product, coherence = interfere(*images, looks)
+    level = truth.reshape(inner.height, 4, inner.width, 4).mean(axis=(1, 3))
+    coarse = xr.DataArray(level, dims=("y", "x"), coords=inner.coords, attrs={"units": "m"})
+    sight = geocoding.geometry(dates[0].orbit, dates[0].heading_deg, inner, coarse)
+    days = np.array(DATES, "datetime64[D]")
+    moved = landscape.course(days, days[0])[1][landscape.ground["number"].values[here]]
+    toward = sum(
+        float(sight[n].mean()) * landscape.ground[n].values[here] for n in ("east", "north", "up")
+    )
+    phase = -4.0 * np.pi / SENTINEL1_WAVELENGTH_M * moved * toward
+    expected = np.exp(1j * phase.reshape(inner.height, 4, inner.width, 4)).mean(axis=(1, 3))
+    k = int(active["number"])
+    on = (number == k) & (coherence > 0.4)
+    assert on.sum() > 20
+    grown = binary_dilation(number == k, iterations=4)
+    still = product[grown & (number == 0) & (coherence > 0.4)].sum()
+    off = np.angle((product[on] * expected[on].conj()).sum() * np.conj(still))
+    assert abs(np.angle(expected[on].sum())) > 0.3  # of motion to be seen
+    assert abs(off) < 0.4
 
 
 def test_images_that_cannot_serve_are_named(track: Path) -> None:

@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "config" / "schema"
 DATA = "${ROCKGLACIER_DATA}"
 LANDSCAPE = "landscape"  # folder of what is simulated of a region
+RAW = ("scenes", "simulated_scenes", "landscape_scenes")  # sources of tracks of raw scenes
 MINTPY_GEOMETRY = ("geometryGeo.h5", "geometryRadar.h5")
 
 Settings = dict[str, Any]
@@ -292,6 +293,8 @@ def _region(region: Settings, path: Path, defaults: Settings, made: Path) -> Set
         key = f"tracks.{name}"
         tracks[name] = _entry(track, "track", path, key)
         _check_scenes(tracks[name], merged, where, key)
+        if track["source"] == "landscape_scenes" and landscape is None:
+            raise ConfigurationError(f"{where}: {key}.source needs landscape; describe one.")
     images = {}
     for name, entry in region.get("images", {}).items():
         key = f"images.{name}"
@@ -360,7 +363,7 @@ def _check_images(
         )
     _check_chips(images["offsets"], where, f"{key}.")
     if images["source"] == "slc":
-        scenes = [n for n, t in tracks.items() if t["source"] in ("scenes", "simulated_scenes")]
+        scenes = [n for n, t in tracks.items() if t["source"] in RAW]
         if images["track"] not in scenes:
             raise ConfigurationError(
                 f"{where}: {key}.track is {_show(images['track'])}; needed: a track of raw scenes, "
@@ -371,7 +374,7 @@ def _check_images(
 def _check_scenes(track: Settings, settings: Settings, where: str, key: str) -> None:
     """What raw scenes need of the region's settings."""
     needed = {"scenes": ["dem", "dem_datum"], "grd": ["dem", "dem_datum"]}
-    needed["simulated_scenes"] = ["area"]
+    needed |= {"simulated_scenes": ["area"], "landscape_scenes": ["dem", "dem_datum"]}
     for name in needed.get(track["source"], []):
         if settings[name] is None:
             about = schema("settings")["properties"][name]["description"].rstrip(".")

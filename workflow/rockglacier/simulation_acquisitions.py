@@ -15,49 +15,17 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from numpy.polynomial import polynomial
 
 from rockglacier import io
 from rockglacier.conventions import DATE, MAP, YEAR_DAYS, describe
 from rockglacier.errors import ConfigurationError
 from rockglacier.grid import Grid
 from rockglacier.simulation import DELAY, NOISE, TONGUES, smooth_field, stream, turbulence
-from rockglacier.simulation_ground_range import detected
-from rockglacier.simulation_safe import (
-    Burst,
-    Flight,
-    SwathImage,
-    write_ground_range,
-    write_orbit,
-    write_product,
-)
-from rockglacier.simulation_scenes import (
-    AZIMUTH_BAND,
-    GRAVITY_M3_S2,
-    ORBIT_RADIUS_M,
-    RANGE_BAND,
-    REACH_LINES,
-    REACH_SAMPLES,
-    SPEED_OF_LIGHT,
-    Beam,
-    Pass,
-    expose,
-    height_of,
-    passing,
-)
+from rockglacier.simulation_campaign import CELL_M2, Campaign, Surface, circular, sampled
+from rockglacier.simulation_scenes import passing
 
-WAVELENGTH_M = SPEED_OF_LIGHT / 5.405000454334350e9
-INTERVAL_S = 2.0555563e-3
-SAMPLING_HZ = 64.345238e6
-PRF_HZ = 1717.128973878037
-STEERING_DEG_S = {"IW1": 1.590368784, "IW2": 0.979863325}
-LINES, PERIOD_LINES, INVALID_LINES = 200, 132, 6  # of a shortened burst
-EDGE_SAMPLES = 16
-OVERLAP_SAMPLES = 300  # of the two swaths
 MARGIN_PIXELS = 12  # of ground around the region's grid
 DEM_SPACING_M = 20.0
-CELL_M2 = 43.0  # of the map, per scatterer: two in a resolution cell of 4.2 m by 21 m
-BETA_NOUGHT = 237.0  # digital numbers per amplitude, as ESA scales IW
 NOISE_DB = -22.0  # noise-equivalent sigma nought
 BASELINE_M = 50.0  # standard deviation
 # ASSUME: a third of the signal lasts; the rest decays over 60 days (open debris; twice the decay of
@@ -72,7 +40,6 @@ HALF_LENGTH_M, HALF_WIDTH_M = 280.0, 115.0  # of a tongue: 0.1 km2
 ICE_HALF_LENGTH_M, ICE_HALF_WIDTH_M = 650.0, 380.0  # of a glacier
 # ASSUME: crevasses and debris, which move with the ice; its speckle is lost to shear.
 ICE_SPREAD_DB, ICE_GRAIN_M = 4.0, 25.0
-GEOLOCATION_POINTS = 11
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,9 +101,6 @@ def simulate_scenes(
     Two swaths overlap in range, three bursts each in azimuth. Lines are timed as ESA's processor
     does, as if all echoes returned from the middle of IW2.
     """
-    from pyproj import Transformer
-    from scipy.interpolate import RectBivariateSpline
-
     ground = wider(grid)
     ground.check(height, "height")
     heights = height.transpose(*MAP).values.astype(np.float64)
@@ -145,18 +109,11 @@ def simulate_scenes(
             "the ground of simulated scenes has voids; give a DEM that covers the area and "
             f"{MARGIN_PIXELS} pixels around it, or none."
         )
-    relief = RectBivariateSpline(-ground.y, ground.x, heights)
-    to_lonlat = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
-    to_fixed = Transformer.from_crs("EPSG:4979", "EPSG:4978", always_xy=True)
-
-    def fixed(x: np.ndarray, y: np.ndarray, up: np.ndarray) -> np.ndarray:
-        return np.stack(to_fixed.transform(*to_lonlat.transform(x, y), up), axis=-1)
-
-    middle_x, middle_y = float(grid.x.mean()), float(grid.y.mean())
-    middle = np.array([middle_x]), np.array([middle_y])
-    target = fixed(*middle, relief(-middle[1], middle[0], grid=False))[0]
+    surface = Surface(ground, heights)
+    relief = surface.relief
+    target = surface.target(grid)
     track = passing(target, incidence_deg, ascending=ascending)
-    sight = _sight(track, target, *to_lonlat.transform(middle_x, middle_y))
+    sight = surface.sight(track, grid)
     ice = _glacier(grid, relief, ice_m_per_year) if ice_m_per_year else None
     tongues = _tongues(grid, relief, sight, stream(seed, TONGUES), ice)
     days = [
@@ -172,19 +129,10 @@ def simulate_scenes(
     gamma_db = GAMMA_DB + GAMMA_SPREAD_DB * smooth_field(ground.shape, 8.0, stream(seed, NOISE, 1))
     melt = np.array([MELT_DB if _month(day) in MELT_MONTHS and not ideal else 0.0 for day in days])
 
-    # Scatterers, uniform over the map; each stands for its share of the surface.
-    west, south, east, north = ground.bounds
-    inset = 2.0 * ground.dx
-    count = int((east - west - 2 * inset) * (north - south - 2 * inset) / CELL_M2)
-    x = rng.uniform(west + inset, east - inset, count)
-    y = rng.uniform(south + inset, north - inset, count)
-    up = relief(-y, x, grid=False)
-    slope_x = relief(-y, x, dy=1, grid=False)
-    slope_y = -relief(-y, x, dx=1, grid=False)
-    # Of the surface over a map cell the area toward the radar: cell / cos(slope) cos(incidence).
-    facing = np.maximum(0.0, sight[2] - slope_x * sight[0] - slope_y * sight[1])
-    power = CELL_M2 * facing * 10.0 ** (0.1 * _sampled(gamma_db, ground, x, y))
-    places = fixed(x, y, up)
+    x, y = surface.scattered(rng)
+    count = x.size
+    power = surface.area_toward(sight, x, y) * 10.0 ** (0.1 * sampled(gamma_db, ground, x, y))
+    places = surface.fixed(x, y)
     rate = _rate(tongues, x, y)
     flow = np.zeros(count)
     if ice:
@@ -192,45 +140,32 @@ def simulate_scenes(
         fine = ground.subdivided(4, 4)
         grain = ICE_GRAIN_M / fine.spacing_m[0]
         texture = smooth_field(fine.shape, grain, stream(seed, NOISE, 2))
-        spread = 10.0 ** (0.1 * ICE_SPREAD_DB * _sampled(texture, fine, x, y))
+        spread = 10.0 ** (0.1 * ICE_SPREAD_DB * sampled(texture, fine, x, y))
         power = power * np.where(flow > 0.0, spread / spread.mean(), 1.0)
     mirrors = np.array(reflectors, float).reshape(-1, 2)
     if mirrors.size:
-        mirror_up = relief(-mirrors[:, 1], mirrors[:, 0], grid=False)
-        places = np.concatenate([places, fixed(mirrors[:, 0], mirrors[:, 1], mirror_up)])
-
-    _, distance = track.abeam(places[:count])
-    layout = _Layout(track, track.abeam(places[:count])[0], distance)
-    epoch_time = np.timedelta64(17 * 3600 + 5 * 60, "s")
+        places = np.concatenate([places, surface.fixed(mirrors[:, 0], mirrors[:, 1])])
+    campaign = Campaign(
+        track, target, ascending, days, baselines, places[:count], seed,
+        0.0 if ideal else NOISE_DB,
+    )  # fmt: skip
     speckle = _Speckle(count, days, seed, ideal)
 
     def one_date(k: int) -> None:
-        shifted = track.beside(target, baselines[k])
         now = places
         if ice and course[k]:
             at_x, at_y = (
                 a + flow * course[k] * along for a, along in zip((x, y), ice.along, strict=True)
             )
             now = places.copy()
-            now[:count] = fixed(at_x, at_y, relief(-at_y, at_x, grid=False))
-        when, away = shifted.abeam(now)
-        path = -rate * course[k] + _sampled(delay[k], ground, x, y)
+            now[:count] = surface.fixed(at_x, at_y)
+        path = -rate * course[k] + sampled(delay[k], ground, x, y)
         amplitude = speckle.on(k) * np.sqrt(power * 10.0 ** (0.1 * melt[k]))
         if mirrors.size:
             bright = np.sqrt(1e4 * CELL_M2 * 10.0 ** (0.1 * GAMMA_DB))
             amplitude = np.append(amplitude, np.full(len(mirrors), bright, complex))
             path = np.append(path, np.zeros(len(mirrors)))
-        epoch = (days[k] + epoch_time).astype("datetime64[ns]")
-        flight = _flight(shifted, epoch, k, ascending)
-        images = layout.images(
-            shifted, epoch, when, away, amplitude, path, flight,
-            stream(seed, NOISE, 20_000 + k), 0.0 if ideal else NOISE_DB, fixed_height=target,
-        )  # fmt: skip
-        write_product(folder / "scenes", flight, images)
-        if ground_range:
-            for number, image in enumerate(detected(images, shifted, target, epoch), start=1):
-                write_ground_range(folder / "ground_range", flight, image, number)
-        write_orbit(folder / "orbits", flight)
+        campaign.write(folder, k, now, amplitude, path, ground_range=ground_range)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(one_date, range(dates)))
@@ -241,117 +176,19 @@ def simulate_scenes(
     return _with_ice(truth, grid, ice, course, _trend(days, course), relief, sight)
 
 
-class _Layout:
-    """Where the two swaths and their bursts lie in time and range: the same on every date."""
-
-    def __init__(self, track: Pass, seconds: np.ndarray, distance: np.ndarray) -> None:
-        near = 2.0 * (distance.min() - 40.0) / SPEED_OF_LIGHT
-        far = 2.0 * (distance.max() + 40.0) / SPEED_OF_LIGHT
-        total = int((far - near) * SAMPLING_HZ)
-        half = total // 2
-        first = half + OVERLAP_SAMPLES // 2, total - half + OVERLAP_SAMPLES // 2
-        starts = near, near + (half - OVERLAP_SAMPLES // 2) / SAMPLING_HZ
-        middle = starts[1] + 0.5 * first[1] / SAMPLING_HZ
-        span = float(seconds.max() - seconds.min()) / INTERVAL_S
-        count = max(
-            2, int(np.ceil((span + PERIOD_LINES / 2 - (LINES - PERIOD_LINES)) / PERIOD_LINES))
-        )
-        lead = float(seconds.min()) / INTERVAL_S - INVALID_LINES - PERIOD_LINES / 2
-        speed = float(np.linalg.norm(track.velocity(np.zeros(1))))
-        self.swaths = []
-        for index, (name, steering) in enumerate(STEERING_DEG_S.items()):
-            samples = first[index]
-            since = np.arange(samples) / SAMPLING_HZ
-            fm_rate = np.array([-2330.0 + 60.0 * index, 4.0e5])
-            centroid = np.array([12.0 - 25.0 * index, 3.0e5])
-            k_a = polynomial.polyval(since, fm_rate)
-            f_dc = polynomial.polyval(since, centroid)
-            k_s = 2.0 * speed / WAVELENGTH_M * np.radians(steering)
-            centre = -f_dc / k_a
-            fits = [
-                polynomial.polyfit(since, values, 3)
-                for values in (k_a * k_s / (k_a - k_s), centre - centre[samples // 2])
-            ]
-            # Bursts of the swaths take turns.
-            begin = lead + index * PERIOD_LINES / 2
-            lines = [round(begin + k * PERIOD_LINES) * INTERVAL_S for k in range(count)]
-            beams = [
-                Beam(
-                    round(start, 6), LINES, samples, INTERVAL_S, starts[index], SAMPLING_HZ,
-                    WAVELENGTH_M, fits[0], centroid, fits[1], middle,
-                )
-                for start in lines
-            ]  # fmt: skip
-            self.swaths.append((name, steering, fm_rate, centroid, beams))
-
-    def images(
-        self,
-        track: Pass,
-        epoch: np.datetime64,
-        seconds: np.ndarray,
-        distance: np.ndarray,
-        amplitude: np.ndarray,
-        path: np.ndarray,
-        flight: Flight,
-        rng: np.random.Generator,
-        noise_db: float,
-        *,
-        fixed_height: np.ndarray,
-    ) -> list[SwathImage]:
-        """Digital numbers of all bursts of one date."""
-        energy = _energy(AZIMUTH_BAND, REACH_LINES) * _energy(RANGE_BAND, REACH_SAMPLES)
-        speed = float(np.linalg.norm(track.velocity(np.zeros(1))))
-        pixel_m2 = 0.5 * SPEED_OF_LIGHT / SAMPLING_HZ * ground_speed(speed) * INTERVAL_S
-        scale = BETA_NOUGHT / np.sqrt(energy * pixel_m2)
-        found = []
-        for name, steering, fm_rate, centroid, beams in self.swaths:
-            theta = _incidence(beams[0], fixed_height, track)
-            # Noise is stated as sigma nought; in digital numbers it is the same at all ranges.
-            noise = 0.0
-            if noise_db < 0.0:
-                noise = (
-                    BETA_NOUGHT**2
-                    * 10.0 ** (0.1 * noise_db)
-                    / float(np.sin(np.radians(theta.mean())))
-                )
-            bursts = []
-            for k, beam in enumerate(beams):
-                pixels = scale * expose(beam, seconds, distance, amplitude, path)
-                if noise:
-                    parts = rng.normal(0.0, np.sqrt(0.5 * noise), (2, *pixels.shape))
-                    pixels = pixels + parts[0] + 1j * parts[1]
-                start = epoch + np.timedelta64(round(beam.start_s * 1e9), "ns")
-                since = (start - flight.node_time) / np.timedelta64(1, "ns") * 1e-9
-                bursts.append(
-                    Burst(
-                        start, since + 0.5 * LINES * INTERVAL_S, 1000 + k, pixels,
-                        slice(INVALID_LINES, LINES - INVALID_LINES),
-                        slice(EDGE_SAMPLES, beam.samples - EDGE_SAMPLES),
-                    )
-                )  # fmt: skip
-            found.append(
-                SwathImage(
-                    name, beams[0].range_start_s, SAMPLING_HZ, INTERVAL_S, WAVELENGTH_M, steering,
-                    PRF_HZ, fm_rate, centroid, BETA_NOUGHT, theta, noise, tuple(bursts),
-                    _geolocation(track, beams, theta, fixed_height), height_of(fixed_height),
-                )
-            )  # fmt: skip
-        return found
-
-
 class _Speckle:
     """Complex amplitudes of scatterers: a part that lasts, one that decays, and snow."""
 
     def __init__(self, count: int, days: list[np.datetime64], seed: int, ideal: bool) -> None:
         self._days, self._seed, self._ideal = days, seed, ideal
-        self._lasting = _circular(stream(seed, NOISE, 30_000), count)
+        self._lasting = circular(stream(seed, NOISE, 30_000), count)
         self._passing = []
-        last = _circular(stream(seed, NOISE, 40_000), count)
+        last = circular(stream(seed, NOISE, 40_000), count)
         for k, day in enumerate(days):
             if k and not ideal:
                 lag = (day - days[k - 1]) / np.timedelta64(1, "D")
                 kept = np.float32(np.exp(-lag / DECAY_DAYS))
-                fresh = _circular(stream(seed, NOISE, 40_000 + k), count)
+                fresh = circular(stream(seed, NOISE, 40_000 + k), count)
                 last = kept * last + np.sqrt(np.float32(1.0) - kept * kept) * fresh
             self._passing.append(last)
 
@@ -361,15 +198,9 @@ class _Speckle:
             return self._lasting
         value = np.sqrt(LASTING) * self._lasting + np.sqrt(1.0 - LASTING) * self._passing[k]
         if _month(self._days[k]) in SNOW_MONTHS:
-            fresh = _circular(stream(self._seed, NOISE, 50_000 + k), value.size)
+            fresh = circular(stream(self._seed, NOISE, 50_000 + k), value.size)
             value = np.sqrt(SNOW_COHERENCE) * value + np.sqrt(1.0 - SNOW_COHERENCE) * fresh
         return np.asarray(value)
-
-
-def _circular(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Circular Gaussian numbers of unit power (complex64)."""
-    parts = rng.standard_normal((2, count), np.float32) * np.float32(np.sqrt(0.5))
-    return np.asarray(parts[0] + 1j * parts[1], np.complex64)
 
 
 def _month(day: np.datetime64) -> int:
@@ -390,30 +221,6 @@ def _trend(days: list[np.datetime64], course: np.ndarray) -> float:
     """Years of motion a year, of the line through all dates."""
     years = np.array([(d - days[0]) / np.timedelta64(1, "D") for d in days]) / YEAR_DAYS
     return float(np.polyfit(years, course, 1)[0]) if len(days) > 1 else 1.0
-
-
-def _sampled(field: np.ndarray, ground: Grid, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """``field`` of ``ground`` between pixel centres, bilinear."""
-    from scipy.ndimage import map_coordinates
-
-    rows = (ground.north - y) / ground.dy - 0.5
-    columns = (x - ground.west) / ground.dx - 0.5
-    return np.asarray(map_coordinates(field, [rows, columns], order=1, mode="nearest"))
-
-
-def _sight(track: Pass, target: np.ndarray, longitude: float, latitude: float) -> np.ndarray:
-    """Unit vector east, north, up from ``target`` to the satellite when it is abeam."""
-    place = track.position(np.zeros(1))[0] - target
-    place /= np.linalg.norm(place)
-    lam, phi = np.radians(longitude), np.radians(latitude)
-    axes = np.array(
-        [
-            [-np.sin(lam), np.cos(lam), 0.0],
-            [-np.sin(phi) * np.cos(lam), -np.sin(phi) * np.sin(lam), np.cos(phi)],
-            [np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)],
-        ]
-    )
-    return np.asarray(axes @ place)
 
 
 def _glacier(grid: Grid, relief: object, rate: float) -> _Tongue:
@@ -532,64 +339,6 @@ def _with_ice(
             values, f"ice_{name}", f"true velocity of ice toward the map's {name}", "m/yr"
         )
     return out
-
-
-def _energy(band: float, reach: int) -> float:
-    """Sum of squares of a response over samples."""
-    from rockglacier.simulation_scenes import _response
-
-    return float(sum(_response(float(k), reach, band) ** 2 for k in range(-reach, reach + 1)))
-
-
-def ground_speed(orbital_m_s: float) -> float:
-    """Speed (m/s) of the zero-Doppler footprint of a satellite of ``orbital_m_s``."""
-    return orbital_m_s * 6_371_000.0 / ORBIT_RADIUS_M
-
-
-def _incidence(beam: Beam, target: np.ndarray, track: Pass) -> np.ndarray:
-    """Incidence angle (degrees) per sample on a sphere through the target."""
-    since = np.arange(beam.samples) / beam.range_sampling_hz
-    return track.incidence_deg(beam.range_start_s + since, target)
-
-
-def _geolocation(
-    track: Pass, beams: list[Beam], theta: np.ndarray, target: np.ndarray
-) -> np.ndarray:
-    """Sample, lateness (s), longitude, latitude and incidence of points at the target's height.
-
-    One row for the first line of each burst and one for the very last.
-    """
-    sample = np.linspace(0, beams[0].samples - 1, GEOLOCATION_POINTS).round()
-    starts = [beam.start_s for beam in beams]
-    starts.append(starts[-1] + (LINES - 1) * INTERVAL_S)
-    rows = []
-    for start in starts:
-        two_way = beams[0].range_start_s + sample / SAMPLING_HZ
-        middle = beams[0].bistatic_middle_s
-        late = 0.5 * (two_way - (two_way if middle is None else middle))
-        longitude, latitude = track.ground_at(start + late, two_way, target)
-        incidence = theta[sample.astype(int)]
-        rows.append(np.stack([sample, late, longitude, latitude, incidence], axis=1))
-    return np.array(rows)
-
-
-def _flight(track: Pass, epoch: np.datetime64, k: int, ascending: bool) -> Flight:
-    """Vectors every 10 s over five minutes around the scene."""
-    clock = np.arange(-150.0, 151.0, 10.0)
-    rate = np.sqrt(GRAVITY_M3_S2 / ORBIT_RADIUS_M**3)
-    since_node = (track.phase_rad % (2.0 * np.pi)) / rate
-    place, speed = track.position(np.zeros(1))[0], track.velocity(np.zeros(1))[0]
-    up = place / np.linalg.norm(place)
-    east = np.cross([0.0, 0.0, 1.0], up)
-    east /= np.linalg.norm(east)
-    heading = np.degrees(np.arctan2(speed @ east, speed @ np.cross(up, east)))
-    absolute = 32861 + 175 * k
-    return Flight(
-        "S1A", absolute, (absolute - 73) % 175 + 1, ascending, float(heading),
-        epoch - np.timedelta64(round(since_node * 1e9), "ns"),
-        epoch + (clock * 1e9).astype("timedelta64[ns]"),
-        track.position(clock), track.velocity(clock),
-    )  # fmt: skip
 
 
 def _write_dem(path: Path, ground: Grid, relief: object) -> None:

@@ -72,11 +72,12 @@ def image_track(
     radians = 4.0 * np.pi / SENTINEL1_WAVELENGTH_M
     off = DEM_ERROR_M * smooth_field(fine.shape, 10.0, stream(seed, NOISE, 2000 + track))
     off = (off / (SLANT_RANGE_M * np.sin(np.radians(INCIDENCE_DEG)))).astype(np.float32)
-    speckle = _Speckle(landscape, days, seed, track)
+    speed = np.sqrt(sum(ground[n].values ** 2 for n in ("east", "north", "up")))
+    speckle = Speckle(ground["lasting"].values, ground["decay"].values, speed, days, seed, track)
     noise = 10.0 ** (0.1 * NOISE_DB) / np.sin(np.radians(INCIDENCE_DEG))
 
     def delayed(k: int) -> np.ndarray:
-        return _delay(landscape, grid, seed, track, k)
+        return delay_m(landscape, grid, seed, track, k)
 
     # The delays of the next date are made while one is written.
     with ThreadPoolExecutor(2) as pool:
@@ -87,7 +88,7 @@ def image_track(
             if k + 1 < len(days):
                 coming = pool.submit(delayed, k + 1)
             snow = landscape.snow(day)
-            decibel = _gamma_db(landscape, day, snow, seed) * np.float32(0.05 * np.log(10.0))
+            decibel = gamma_db(landscape, day, snow, seed) * np.float32(0.05 * np.log(10.0))
             path = toward * course[k].astype(np.float32)[number] - delay
             path -= np.float32(baseline[k]) * off
             path *= np.float32(radians)
@@ -161,7 +162,7 @@ def _facing(heights: np.ndarray, fine: Grid, sight: dict[str, float]) -> np.ndar
     return np.asarray(toward)
 
 
-def _delay(landscape: Landscape, grid: Grid, seed: int, track: int, k: int) -> np.ndarray:
+def delay_m(landscape: Landscape, grid: Grid, seed: int, track: int, k: int) -> np.ndarray:
     """Delay of one date (m, one way along the line of sight) on the fine grid."""
     rng = stream(seed, DELAY, 100_000 + 1000 * track + k)
     rough = turbulence(grid.shape, grid.spacing_m[0], seed, 1000 * (track + 1) + k, TURBULENCE_M)
@@ -171,7 +172,7 @@ def _delay(landscape: Landscape, grid: Grid, seed: int, track: int, k: int) -> n
     return np.asarray(fine + rng.normal(0.0, STRATIFIED_M_KM) * level, np.float32)
 
 
-def _gamma_db(landscape: Landscape, day: np.datetime64, snow: np.ndarray, seed: int) -> np.ndarray:
+def gamma_db(landscape: Landscape, day: np.datetime64, snow: np.ndarray, seed: int) -> np.ndarray:
     """Gamma nought of one date (y, x; dB)."""
     ground = landscape.ground
     number = int(day.astype("datetime64[D]").astype(int))
@@ -184,20 +185,26 @@ def _gamma_db(landscape: Landscape, day: np.datetime64, snow: np.ndarray, seed: 
     return np.asarray(gamma + ground["winter"].values * snow)
 
 
-class _Speckle:
-    """Complex amplitudes of unit power, date after date."""
+class Speckle:
+    """Complex amplitudes of unit power, date after date.
+
+    ``lasting`` and ``decay`` (d): of :class:`simulation_landscape.Nature`; ``speed``: m/yr.
+    """
 
     def __init__(
-        self, landscape: Landscape, days: list[np.datetime64], seed: int, track: int
+        self,
+        lasting: np.ndarray,
+        decay: np.ndarray,
+        speed: np.ndarray,
+        days: Sequence[np.datetime64],
+        seed: int,
+        track: int,
     ) -> None:
-        ground = landscape.ground
         self._days, self._seed, self._track = days, seed, track
-        self._shape = ground["cover"].shape
-        lasting = ground["lasting"].values
-        speed = np.sqrt(sum(ground[n].values ** 2 for n in ("east", "north", "up")))
+        self._shape = lasting.shape
         # What lasts is turned away too, where the ground moves.
         self._turning = (speed / YEAR_DAYS / TURN_M).astype(np.float32)
-        self._losing = (1.0 / ground["decay"].values + self._turning).astype(np.float32)
+        self._losing = (1.0 / decay + self._turning).astype(np.float32)
         self._shares = np.sqrt(lasting), np.sqrt(1.0 - lasting)
         self._lasting, self._passing = self._fresh(0, 0), self._fresh(0, 1)
 

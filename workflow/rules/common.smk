@@ -11,7 +11,8 @@ from rockglacier.topsstack import commands
 from rockglacier.topsstack.misregistration import EARLIER_DATES
 
 INTERFEROGRAMS = ["geotiff", "hyp3", "licsar", "isce2", "mintpy"]
-SCENES = ["scenes", "simulated_scenes"]
+SIMULATED_SCENES = ["simulated_scenes", "landscape_scenes"]
+SCENES = ["scenes", *SIMULATED_SCENES]
 GRD = ["grd"]  # which show no motion
 IMAGES = ["geocoded"]  # geocoded by this workflow, elsewhere
 PRODUCTS = [*SCENES, *GRD, *IMAGES]  # of which tables say what there is
@@ -137,7 +138,7 @@ def track_folder(wildcards):
 
 def is_simulated(wildcards):
     """Whether the track's scenes are simulated."""
-    return keys_of(wildcards)["source"] == "simulated_scenes"
+    return keys_of(wildcards)["source"] in SIMULATED_SCENES
 
 
 def scene_folder(wildcards):
@@ -154,14 +155,16 @@ def orbit_folder(wildcards):
 
 def scene_dem(wildcards):
     """The DEM under the track's scenes."""
-    if is_simulated(wildcards):
+    if keys_of(wildcards)["source"] == "simulated_scenes":
         return f"{track_folder(wildcards)}/raw"
     return REGIONS[wildcards.region]["dem"]
 
 
 def dem_datum(wildcards):
     """What the heights of that DEM refer to."""
-    return "ellipsoid" if is_simulated(wildcards) else REGIONS[wildcards.region]["dem_datum"]
+    if keys_of(wildcards)["source"] == "simulated_scenes":
+        return "ellipsoid"
+    return REGIONS[wildcards.region]["dem_datum"]
 
 
 def simulated_keys(wildcards):
@@ -508,7 +511,7 @@ def delays_state(wildcards):
 def track_gb(region, track):
     """Gigabytes of the track's source; of float32 phase and coherence where it is simulated."""
     keys = REGIONS[region]["tracks"][track]
-    if keys["source"] == "simulated_scenes":
+    if keys["source"] in SIMULATED_SCENES:
         return 0.1
     if made_here(keys.get("path", "")):
         return 0.0  # not there yet when jobs are planned

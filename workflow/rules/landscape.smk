@@ -90,3 +90,32 @@ rule image_landscape:
         "{wildcards.region}: simulating radar images, {wildcards.direction}"
     script:
         "../../scripts/image_landscape.py"
+
+
+rule record_landscape:
+    input:
+        grid="<results>/{region}/grid.json",
+        ground="<results>/{region}/landscape/ground.zarr",
+        objects="<results>/{region}/landscape/objects.gpkg",
+    output:
+        raw=directory("<results>/{region}/{track}/raw"),
+    log:
+        "<results>/{region}/{track}/logs/record_landscape.log",
+    benchmark:
+        "<results>/{region}/{track}/benchmarks/record_landscape.tsv"
+    wildcard_constraints:
+        track=only(["landscape_scenes"]),
+    conda:
+        "../../envs/sentinel1.yaml"
+    threads: 2
+    resources:
+        mem_mb=megabytes(3000, 0),
+        runtime=minutes(30, 0),
+    params:
+        track=simulated_keys,
+        seed=setting("landscape/seed"),
+        code=digest("simulation_landscape_scenes"),
+    message:
+        "{wildcards.region}/{wildcards.track}: simulating raw scenes of the landscape"
+    script:
+        "../../scripts/record_landscape.py"

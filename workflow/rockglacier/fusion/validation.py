@@ -101,7 +101,8 @@ def scores(maps: xr.Dataset, labels: GeoDataFrame, grid: Grid, shape: Shape) -> 
 
     ``pixels``: of kinds (:func:`evaluation.agreement`) and of the probability of rock glaciers
     (:func:`evaluation.foretold`); ``objects``: of rock glaciers (:func:`evaluation.detection`),
-    ``recall_by_kind`` and the number of those in the maps.
+    ``recall_by_kind``, which of them were found (``each``: name, kind, place, area) and where
+    ``false`` ones lie.
     """
     _, truth = rasterised(labels, grid)
     P = maps["probability"].transpose(*MAP).values
@@ -126,9 +127,26 @@ def scores(maps: xr.Dataset, labels: GeoDataFrame, grid: Grid, shape: Shape) -> 
         "objects": {
             **evaluation.detection(int((pairs >= 0).sum()), len(found), len(wanted)),
             "recall_by_kind": by_kind,
+            "each": _each(wanted, pairs >= 0),
+            "false_places": _places(found[~found.index.isin(pairs)]),
         },
         "thresholds": [shape.low, shape.high],
     }  # fmt: skip
+
+
+def _each(wanted: GeoDataFrame, hit: np.ndarray) -> list[dict[str, Any]]:
+    rows = zip(wanted.itertuples(index=False), _places(wanted), hit, strict=True)
+    return [
+        {"name": row.name, "kind": KIND_NAMES[Kind(row.kind)], "place": place,
+         "area_km2": round(row.geometry.area / 1e6, 4), "found": bool(one)}
+        for row, place, one in rows
+    ]  # fmt: skip
+
+
+def _places(objects: GeoDataFrame) -> list[list[float]]:
+    """Centroids (x, y; m)."""
+    middle = objects.geometry.centroid
+    return np.round(np.column_stack([middle.x, middle.y]), 0).tolist()  # type: ignore[no-any-return]
 
 
 def _recall(pairs: np.ndarray) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rockglacier import evaluation
-from rockglacier.conventions import ROCK_GLACIERS
+from rockglacier.conventions import KIND_NAMES, ROCK_GLACIERS, Kind
 from rockglacier.inventory.attributes import ACTIVE_M_YR, LEAST_COVERAGE, RELICT_M_YR
 from rockglacier.inventory.moving import velocity_class
 
@@ -19,7 +19,8 @@ def compared(found: GeoDataFrame, objects: GeoDataFrame, speeds: np.ndarray) -> 
     """Scores of the outlines ``found`` against the true ``objects`` (column ``kind``).
 
     ``speeds``: true median speed (m/yr) of each object. Both lie in one CRS. Activity and class of
-    velocity are judged where an object was matched (IoU of a half or more) and its motion observed.
+    velocity are judged where an object was matched (IoU of a half or more) and its motion observed;
+    ``each`` tells of every true object.
     """
     glacier = objects["kind"].isin([int(kind) for kind in ROCK_GLACIERS]).to_numpy()
     wanted = objects[glacier].reset_index(drop=True)
@@ -45,6 +46,17 @@ def compared(found: GeoDataFrame, objects: GeoDataFrame, speeds: np.ndarray) -> 
     out["velocity_class"] = _share(off == 0)
     out["velocity_class_within_one"] = _share(off <= 1)
     out["activity"] = _share(activity == expected)
+    out["each"] = [
+        {"name": str(row.number), "kind": KIND_NAMES[Kind(row.kind)],
+         "area_km2": round(row.geometry.area / 1e6, 4), "speed": round(float(speed), 4),
+         "found": bool(one >= 0)}
+        for row, speed, one in zip(wanted.itertuples(), true_speed, match, strict=True)
+    ]  # fmt: skip
+    for k, name in enumerate(hit[seen]):
+        out["each"][name] |= {
+            "told_speed": round(float(told[k]), 4), "told_activity": str(activity[k]),
+            "right_activity": bool(activity[k] == expected[k]), "classes_off": int(off[k]),
+        }  # fmt: skip
     return out
 
 
