@@ -1,6 +1,6 @@
 """Factors of the backscatter of one track through time."""
 
-from rockglacier import backscatter, bands, io, logs, provenance
+from rockglacier import backscatter, bands, io, logs, provenance, trend
 from rockglacier.grid import Grid
 from rockglacier.readers.stack import lonlat_bounds
 
@@ -39,4 +39,5 @@ if __name__ == "__main__":
         provenance=provenance.record(
             parameters=dict(snakemake.params.items()), sources=snakemake.input
         ),
+        of_all=trend.shares_of_chance,
     )

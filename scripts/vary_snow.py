@@ -1,6 +1,6 @@
 """Factors of the snow index of a region through time."""
 
-from rockglacier import bands, logs, provenance, snow
+from rockglacier import bands, logs, provenance, snow, trend
 from rockglacier.grid import Grid
 
 if __name__ == "__main__":
@@ -24,4 +24,5 @@ if __name__ == "__main__":
         provenance=provenance.record(
             parameters=dict(snakemake.params.items()), sources=snakemake.input
         ),
+        of_all=trend.shares_of_chance,
     )

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from rockglacier import backscatter
+from rockglacier import backscatter, trend
 
 LOOKS, WINDOW = 5.0, 5
 MONTHS = {"snow_free_months": [7, 8, 9], "melt_months": [5, 6], "winter_months": [12, 1, 2]}
@@ -178,3 +178,17 @@ def test_tracks_are_joined_by_their_median():
     assert inner(joined["mean"])[0][:, 8:].mean() == pytest.approx(-10.0, abs=0.1)
     assert joined["track_count"].values[0, 0] == 2 and joined["track_count"].values[0, 20] == 3
     assert joined["mean"].attrs["units"] == "dB"
+
+
+def test_shares_of_chance_of_all_tracks_are_those_of_their_median_test():
+    tracks = [factors(series(course("brightening"), seed=seed)) for seed in (0, 1)]
+    tracks = [track.assign(trend.shares_of_chance(track)) for track in tracks]
+    joined = backscatter.combined(tracks)
+    z = np.mean([track["trend_z"].values for track in tracks], axis=0)
+    np.testing.assert_allclose(joined["trend_z"], z, rtol=1e-6)
+    for season in (0, 1):
+        np.testing.assert_allclose(
+            joined["trend_q"][season], trend.false_discovery(joined["trend_z"].values[season]),
+            rtol=1e-6,
+        )  # fmt: skip
+    assert joined["trend_q"].attrs["units"] == "1"

@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy import stats
 
-from rockglacier import snow
+from rockglacier import bands, io, snow, trend
+from rockglacier.grid import Grid
 
 MELT = [6, 7, 8, 9]
 DATES = pd.date_range("2014-01-05", "2020-12-20", freq="16D")
@@ -72,6 +74,37 @@ def test_a_trend_and_its_error() -> None:
     assert found["melt_trend"].isnull().all()  # seven years are too few
     still = snow.variation(series(seasonal()), melt_months=MELT)
     assert abs(mean(still, "trend")) < 0.003 and abs(mean(still, "trend_z")) < 0.6
+
+
+@pytest.mark.parametrize("rows", [1, 5, SIZE])
+def test_shares_of_chance_are_those_of_the_whole_map_whatever_the_bands(
+    rows: int, tmp_path: Path
+) -> None:
+    grid = Grid("EPSG:32632", 640000.0, 5200000.0, 30.0, 30.0, SIZE, SIZE)
+    values = series(seasonal(), noise=0.1)
+    years = (values.date - values.date[0]) / np.timedelta64(1, "D") / 365.25
+    changes = xr.DataArray(np.arange(SIZE) < 4, dims="y")  # all in one band, or in some
+    values = (values - 0.05 * years * changes).drop_vars(["y", "x"]).assign_coords(grid.coords)
+    values = values.assign_attrs(units="1")
+    values[:, 2, 3] = np.nan
+
+    def told(band: bands.Band) -> xr.Dataset:
+        return snow.variation(values.isel(y=band.inner), melt_months=MELT)
+
+    bands.write(
+        told, bands.cut(SIZE, rows), tmp_path / "snow.zarr", grid=grid, threads=2,
+        provenance={}, of_all=trend.shares_of_chance,
+    )  # fmt: skip
+    found = io.open_dataset(tmp_path / "snow.zarr")
+    assert set(found) == {*snow.FACTORS, "trend_q", "melt_trend_q"}
+    z, q = found["trend_z"].values, found["trend_q"].values
+    known = np.isfinite(z)
+    assert known.sum() == SIZE**2 - 1 and np.isnan(q[2, 3])
+    wanted = stats.false_discovery_control(2.0 * stats.norm.sf(np.abs(z[known])))
+    np.testing.assert_allclose(q[known], wanted, rtol=1e-6)
+    assert (q[:4] < 0.05).mean() > 0.9 and (q[4:] < 0.05).mean() < 0.1
+    assert found["melt_trend_q"].isnull().all()  # seven years are too few
+    assert found["trend_q"].attrs["units"] == "1" and found["trend_q"].rio.crs == "EPSG:32632"
 
 
 def test_too_few_clear_dates_tell_nothing() -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy import stats
 
 from rockglacier import trend
@@ -109,6 +110,33 @@ def test_significant_lags_widen_the_test_as_hamed_and_rao_do():
         assert found.z[0, pixel] == pytest.approx(z, rel=1e-9)
 
 
+def test_lags_that_leave_no_variance_tell_no_test():
+    swing = np.array([8.0, 0, 10, 2, 6, 7, 1, 9, 5, 3, 11, 4])[:, None, None]
+    found = trend.theil_sen(swing, np.arange(12.0), memory="lags")
+    assert np.isfinite(found.rate) and np.isnan(found.z) and np.isnan(found.error)
+    first = trend.theil_sen(swing, np.arange(12.0))
+    assert np.isfinite(first.z) and np.isfinite(first.error)
+
+
+def test_equal_values_share_their_rank():
+    """Half of a series is one value, as snow that stays is: that is no memory."""
+    rng = np.random.default_rng(8)
+    values = np.where(rng.random((24, 1, 400)) < 0.5, 0.8, rng.normal(size=(24, 1, 400)))
+    years = np.arange(24.0)
+    found = trend.theil_sen(values, years)
+    for pixel in range(400):
+        x = values[:, 0, pixel]
+        rank = stats.rankdata(x - found.rate[0, pixel] * years) - 12.5
+        first = (24 * (rank[1:] @ rank[:-1]) / (rank @ rank) + 2) / 20
+        k = np.arange(1, 24)
+        weight = (24 - k) * (23 - k) * (22 - k) / (24 * 23 * 22)
+        wider = 1 + 2 * (weight * first**k).sum() if first > 1 / np.sqrt(24) else 1.0
+        score = np.sign(x[None, :] - x[:, None])[np.triu_indices(24, 1)].sum()
+        z = (score - np.sign(score)) / np.sqrt(wider * trend._variance(x))
+        assert found.z[0, pixel] == pytest.approx(z, rel=1e-9)
+    assert (np.abs(found.z) > 1.96).mean() < 0.06
+
+
 def test_dates_of_one_day_tell_no_slope():
     years = np.repeat(np.arange(12.0), 2)
     values = np.stack([years + np.tile([0.0, 0.5], 12), np.full(24, 3.0)], axis=1)[:, None]
@@ -123,6 +151,46 @@ def test_chance_among_many_tests():
     found = q < 0.1
     assert np.isnan(q[-1]) and found[9000:-1].mean() > 0.8
     assert 0.05 < found[:9000].sum() / found.sum() < 0.12  # as many by chance as promised
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.3])
+def test_maps_of_chance_alone_yield_few_discoveries(memory):
+    """Of yearly values: as many maps with any as promised, whether neighbours err alike or not."""
+    rng = np.random.default_rng(11)
+    found = []
+    for _ in range(100):
+        fresh = noise(rng, 500, 12, memory)
+        alike = np.repeat(noise(rng, 50, 12, memory), 10, axis=2)
+        z = trend.theil_sen(np.concatenate([fresh, alike], axis=2), np.arange(12.0)).z
+        found.append((trend.false_discovery(z) < 0.1).any())
+    assert np.mean(found) <= 0.1
+
+
+def test_shares_of_chance_are_scipys_of_each_whole_map():
+    rng = np.random.default_rng(12)
+    z = rng.normal(size=(2, 30, 20)).astype(np.float32)
+    z[0, :10] += 4.0
+    z[:, 3, 4:9] = np.nan
+    factors = xr.Dataset(
+        {
+            "trend_z": (("season", "y", "x"), z),
+            "melt_trend_z": (("y", "x"), z[0]),
+            "rms": (("y", "x"), z[0]),
+        },
+        coords={"y": -np.arange(30.0), "x": np.arange(20.0), "season": ["all_year", "snow_free"]},
+    )
+    found = trend.shares_of_chance(factors)
+    assert set(found) == {"trend_q", "melt_trend_q"}
+    assert found["trend_q"].dims == ("season", "y", "x") and found["trend_q"].dtype == np.float32
+    for season in (0, 1):
+        known = np.isfinite(z[season])
+        wanted = stats.false_discovery_control(2 * stats.norm.sf(np.abs(z[season][known])))
+        here = found["trend_q"].values[season]
+        np.testing.assert_allclose(here[known], wanted, rtol=1e-6)
+        assert np.isnan(here[~known]).all()
+    np.testing.assert_array_equal(found["melt_trend_q"], found["trend_q"][0])
+    assert (found["trend_q"][0, :10] < 0.1).mean() > 0.8
+    assert found["trend_q"].attrs["units"] == "1" and found["trend_q"].attrs["long_name"]
 
 
 def test_a_robust_season_is_not_bent_by_clouds():

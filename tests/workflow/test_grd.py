@@ -74,6 +74,7 @@ def test_snow_of_each_date_and_its_count(grd_run):
     ).mean() > 0.9
     factors = io.open_dataset(region / "snow.zarr")
     assert float(factors["count"].max()) == 2.0 and factors["melt_mean"].isnull().all()
+    assert all(factors[name].isnull().all() for name in ("trend_q", "melt_trend_q"))
     assert (region / "figures" / "snow.png").exists()
 
 

@@ -132,7 +132,7 @@ def combined(tracks: Sequence[xr.Dataset]) -> xr.Dataset:
     """Median over ``tracks`` of each factor, and the number of tracks (y, x) that see a pixel.
 
     Errors are medians too, ``count`` is the sum. Days of the year are those of the track that sees
-    most dates, of those that know them.
+    most dates, of those that know them. Shares of chance are those of the median test.
     """
     joined = xr.concat(tracks, dim="track", join="exact", combine_attrs="drop_conflicts")
     out = joined.median("track", skipna=True, keep_attrs=True)
@@ -141,6 +141,7 @@ def combined(tracks: Sequence[xr.Dataset]) -> xr.Dataset:
     most = dates.fillna(-1.0).argmax("track")
     for name in ("annual_maximum", "annual_minimum"):
         out[name] = joined[name].isel(track=most, drop=True)
+    out = out.assign(trend.shares_of_chance(out))
     seen = joined["mean"].isel({SEASON: 0}).notnull().sum("track")
     out["track_count"] = describe(
         seen.astype(np.float32), "track_count", "tracks that see it", "1"

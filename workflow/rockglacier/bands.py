@@ -122,15 +122,18 @@ def write(
     grid: Grid,
     threads: int,
     provenance: Mapping[str, str],
+    of_all: Callable[[xr.Dataset], xr.Dataset] | None = None,
 ) -> None:
     """Write the results of ``function`` over all bands to Zarr, whole or not at all.
 
-    Each band is one chunk of every array, all layers together.
+    Each band is one chunk of every array, all layers together. ``of_all``: maps that only the whole
+    region tells, made of what all bands told (read from disk as it is asked for) and written along.
     """
     first = function(bands[0])
     rows = bands[0].inner.stop
     with io.atomic(path) as partial:
-        _prepare(first, partial, grid, rows, provenance)
+        like = first if of_all is None else first.assign(of_all(first))
+        _prepare(like, partial, grid, rows, provenance)
 
         def put(band: Band, made: xr.Dataset | None = None) -> None:
             result = function(band) if made is None else made
@@ -140,8 +143,12 @@ def write(
             logger.info("rows %d to %d of %d", band.inner.start, band.inner.stop, grid.height)
 
         put(bands[0], first)
-        del first
+        names = list(first)
+        del first, like
         _in_threads([delayed(put)(band) for band in bands[1:]], threads)
+        if of_all is not None:
+            told = xr.open_zarr(partial, consolidated=False, chunks=None)[names]
+            put(cut(grid.height, grid.height)[0], of_all(told))
 
 
 def _prepare(

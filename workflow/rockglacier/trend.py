@@ -19,6 +19,9 @@ from typing import Literal, NamedTuple
 
 import numba
 import numpy as np
+import xarray as xr
+
+from rockglacier.conventions import MAP, describe
 
 MIN_DATES = 8  # ASSUME: fewer give no slope
 SAMPLED = 600  # values beyond which a sample finds the pivot
@@ -26,6 +29,7 @@ HUBER = 1.345  # scales beyond which a residual counts less: 95 % efficient of n
 MAD_PER_SIGMA, MOST_STEPS = 1.4826, 30
 MOST_MEMORY = 0.95  # of a date by the next: more cannot be told from a trend
 NORMAL_95 = 1.959964
+OF_CHANCE = "share of chance (Benjamini-Hochberg) among the region's trends as clear as this one"
 
 
 class Slope(NamedTuple):
@@ -58,7 +62,8 @@ def theil_sen(
     """Median slope of ``values`` (date, y, x) over ``years`` (date; ascending), and its test.
 
     ``memory``: how serial correlation widens the test, by the first lag or by all lags that are
-    significant (as if dates were regular).
+    significant (as if dates were regular). These may be so negative that they leave no variance:
+    the error is NaN then, and ``z`` too unless as many pairs rise as fall.
     """
     flat = np.ascontiguousarray(values.reshape(len(years), -1).T, np.float64)
     out = np.full((3, flat.shape[0]), np.nan)
@@ -95,6 +100,23 @@ def false_discovery(z: np.ndarray) -> np.ndarray:
     if known.any():
         out[known] = false_discovery_control(2.0 * norm.sf(np.abs(z[known])))
     return out
+
+
+def shares_of_chance(factors: xr.Dataset) -> xr.Dataset:
+    """``<name>_q`` of each test ``<name>_z`` (..., y, x): :func:`false_discovery` of a whole map.
+
+    Each map is a family of its own, so ``factors`` must hold all of the region; about 60 bytes a
+    pixel are held at once.
+    """
+    found = {}
+    for test in (str(name) for name in factors if str(name).endswith("_z")):
+        shares = xr.apply_ufunc(
+            false_discovery, factors[test], input_core_dims=[MAP], output_core_dims=[MAP],
+            vectorize=True,
+        ).astype(np.float32)  # fmt: skip
+        name = f"{test.removesuffix('_z')}_q"
+        found[name] = describe(shares, name, OF_CHANCE, "1")
+    return xr.Dataset(found)
 
 
 def robust_season(values: np.ndarray, years: np.ndarray, *, harmonics: int = 2) -> Season:
@@ -330,8 +352,9 @@ def _theil_sen(values: np.ndarray, years: np.ndarray, lags: bool, out: np.ndarra
         flat = x[:n] - rate * t[:n]
         variance = _variance(x[:n]) * (_inflation_of_lags(flat) if lags else _inflation(flat))
         out[0, pixel] = rate
-        if variance <= 0.0:  # all alike
-            out[1, pixel], out[2, pixel] = 0.0, 0.0
+        if variance <= 0.0:  # all alike, or undone by negative lags
+            out[1, pixel] = 0.0 if x[:n].min() == x[:n].max() else np.nan
+            out[2, pixel] = 0.0 if score == 0 else np.nan
             continue
         deviation = np.sqrt(variance)
         half = min(0.5 * NORMAL_95 * deviation, 0.5 * (count - 1))
@@ -405,13 +428,31 @@ def _variance(x: np.ndarray) -> float:
 
 
 @numba.njit(nogil=True, cache=True)
+def _ranks(x: np.ndarray) -> np.ndarray:
+    """Ranks of ``x`` about their mean; equal values share the mean of theirs."""
+    n = x.size
+    order = np.argsort(x)
+    rank = np.empty(n)
+    i = 0
+    while i < n:
+        j = i
+        while j + 1 < n and x[order[j + 1]] == x[order[i]]:
+            j += 1
+        for k in range(i, j + 1):
+            rank[order[k]] = 0.5 * (i + j - n + 1)
+        i = j + 1
+    return rank
+
+
+@numba.njit(nogil=True, cache=True)
 def _inflation(x: np.ndarray) -> float:
     """What serial correlation of the ranks of ``x`` multiplies that variance by."""
     n = x.size
-    rank = np.empty(n)
-    rank[np.argsort(x)] = np.arange(n)
-    rank -= rank.mean()
-    first = (rank[1:] * rank[:-1]).sum() / (rank * rank).sum()
+    rank = _ranks(x)
+    whole = (rank * rank).sum()
+    if whole == 0.0:
+        return 1.0
+    first = (rank[1:] * rank[:-1]).sum() / whole
     first = min((n * first + 2.0) / (n - 4.0), MOST_MEMORY)
     if first <= 1.0 / np.sqrt(n):
         return 1.0
@@ -425,17 +466,7 @@ def _inflation(x: np.ndarray) -> float:
 def _inflation_of_lags(x: np.ndarray) -> float:
     """The same by all lags of the ranks' correlation that are significant (95 %)."""
     n = x.size
-    order = np.argsort(x)
-    rank = np.empty(n)
-    i = 0
-    while i < n:  # the mean rank of equal values
-        j = i
-        while j + 1 < n and x[order[j + 1]] == x[order[i]]:
-            j += 1
-        for k in range(i, j + 1):
-            rank[order[k]] = 0.5 * (i + j)
-        i = j + 1
-    rank -= rank.mean()
+    rank = _ranks(x)
     whole = (rank * rank).sum()
     if whole == 0.0:
         return 1.0
