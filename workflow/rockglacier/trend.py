@@ -24,7 +24,8 @@ import xarray as xr
 from rockglacier.conventions import MAP, describe
 
 MIN_DATES = 8  # ASSUME: fewer give no slope
-SAMPLED = 600  # values beyond which a sample finds the pivot
+SORTED = 300  # slopes beyond which they are counted, not parted
+NEAR, ROUNDS = 96, 3  # so few between two bounds are parted; so often bounds close in
 HUBER = 1.345  # scales beyond which a residual counts less: 95 % efficient of normal noise
 MAD_PER_SIGMA, MOST_STEPS = 1.4826, 30
 MOST_MEMORY = 0.95  # of a date by the next: more cannot be told from a trend
@@ -317,6 +318,7 @@ def _theil_sen(values: np.ndarray, years: np.ndarray, lags: bool, out: np.ndarra
     dates = years.size
     x, t = np.empty(dates), np.empty(dates)
     slopes = np.empty(dates * (dates - 1) // 2)
+    near = np.empty_like(slopes)
     for pixel in range(values.shape[0]):
         n, together = 0, False
         for k in range(dates):
@@ -326,13 +328,14 @@ def _theil_sen(values: np.ndarray, years: np.ndarray, lags: bool, out: np.ndarra
                 n += 1
         if n < MIN_DATES:
             continue
-        count, score = 0, 0
+        count, rises, falls = 0, 0, 0
         for i in range(n - 1):
             later, then = x[i + 1 : n], t[i + 1 : n]
             here = slopes[count:]
             for j in range(later.size):
                 rise = later[j] - x[i]
-                score += (rise > 0.0) - (rise < 0.0)
+                rises += rise > 0.0
+                falls += rise < 0.0
                 here[j] = rise / (then[j] - t[i])
             if together:  # dates that tell no slope
                 kept = 0
@@ -345,12 +348,18 @@ def _theil_sen(values: np.ndarray, years: np.ndarray, lags: bool, out: np.ndarra
                 count += later.size
         if count == 0:
             continue
-        middle = (count - 1) // 2
-        rate = _select(slopes, 0, count - 1, middle)
-        if count % 2 == 0:
-            rate = 0.5 * (rate + slopes[middle + 1 : count].min())
+        middle, beyond = (count - 1) // 2, count // 2
+        every, sample = slopes[:count], slopes[:0]
+        if count > SORTED:
+            size = int(np.sqrt(count))
+            sample = np.sort(every[:: count // size])
+            rate = _counted(every, middle, beyond, sample, near)
+        else:
+            rate = _parted(every, 0, count - 1, middle, beyond)
         flat = x[:n] - rate * t[:n]
-        variance = _variance(x[:n]) * (_inflation_of_lags(flat) if lags else _inflation(flat))
+        score, tied = rises - falls, rises + falls < n * (n - 1) // 2
+        variance = _variance(x[:n], tied)
+        variance *= _inflation_of_lags(flat) if lags else _inflation(flat)
         out[0, pixel] = rate
         if variance <= 0.0:  # all alike, or undone by negative lags
             out[1, pixel] = 0.0 if x[:n].min() == x[:n].max() else np.nan
@@ -360,31 +369,71 @@ def _theil_sen(values: np.ndarray, years: np.ndarray, lags: bool, out: np.ndarra
         half = min(0.5 * NORMAL_95 * deviation, 0.5 * (count - 1))
         low = int(np.floor(0.5 * (count - 1) - half))
         high = int(np.ceil(0.5 * (count - 1) + half))
-        # Each lies on its own side of the middle, about which the slopes are parted already.
-        lower = _select(slopes, 0, middle, low)
-        upper = _select(slopes, min(middle + 1, high), count - 1, high)
+        if count > SORTED:
+            lower = _counted(every, low, low, sample, near)
+            upper = _counted(every, high, high, sample, near)
+        else:  # each lies on its own side of the middle, about which the slopes are parted already
+            lower = _parted(every, 0, middle, low, low)
+            upper = _parted(every, min(middle + 1, high), count - 1, high, high)
         out[1, pixel] = (upper - lower) / (2.0 * NORMAL_95)
         out[2, pixel] = (score - np.sign(score)) / deviation
 
 
 @numba.njit(nogil=True, cache=True)
-def _select(values: np.ndarray, left: int, right: int, k: int) -> float:
-    """The value at place ``k`` were ``values[left : right + 1]`` sorted, which are parted about it.
+def _counted(
+    values: np.ndarray, first: int, last: int, sample: np.ndarray, near: np.ndarray
+) -> float:
+    """Mean of the values at places ``first`` and ``last`` (the same or the next) of all sorted.
 
-    Source: Floyd & Rivest (1975), doi:10.1145/360680.360694, with one level of samples.
+    Two bounds close in on them: from ``sample`` (sorted, of ``values``), then from the line between
+    the bounds. What lies below each is counted, which processors do many at a time; the few between
+    are put into ``near`` (as long as ``values``) and parted there.
     """
-    while right > left:
-        if right - left > SAMPLED:  # find a good pivot in a sample around k
-            n, i = float(right - left + 1), float(k - left + 1)
-            z = np.log(n)
-            s = 0.5 * np.exp(2.0 * z / 3.0)
-            spread = 0.5 * np.sqrt(z * s * (n - s) / n) * (1.0 if i > 0.5 * n else -1.0)
-            low = max(left, int(k - i * s / n + spread))
-            high = min(right, int(k + (n - i) * s / n + spread))
-            while high > low:
-                low, high = _part(values, low, high, k)
-        left, right = _part(values, left, right, k)
-    return float(values[k])
+    low, high = -np.inf, np.inf  # low <= the values sought < high
+    below, upto = 0, values.size  # so many lie below either
+    at = sample.size * (first + 0.5) / values.size
+    margin = 0.9 * np.sqrt(sample.size)
+    left, right = int(np.floor(at - margin)), int(np.ceil(at + margin))
+    a = sample[left] if left >= 0 else low
+    b = sample[right] if right < sample.size else high
+    for _ in range(ROUNDS):
+        below_a, below_b = 0, 0
+        for j in range(values.size):
+            below_a += values[j] < a
+            below_b += values[j] < b
+        if below_b <= first:
+            low, below = b, below_b
+        elif below_a <= first:
+            low, below = a, below_a
+        if below_a > last:
+            high, upto = a, below_a
+        elif below_b > last:
+            high, upto = b, below_b
+        between = upto - below
+        if between <= NEAR or low == -np.inf or high == np.inf:
+            break
+        step = (high - low) / between
+        middle = low + (first + 0.5 - below) * step
+        a, b = max(middle - 0.4 * NEAR * step, low), min(middle + 0.4 * NEAR * step, high)
+    found = 0
+    for j in range(values.size):
+        near[found] = values[j]
+        found += (low <= values[j]) & (values[j] < high)
+    return _parted(near, 0, found - 1, first - below, last - below)
+
+
+@numba.njit(nogil=True, cache=True)
+def _parted(values: np.ndarray, left: int, right: int, first: int, last: int) -> float:
+    """That mean of ``values[left : right + 1]``, which are parted about ``first`` on return.
+
+    Source: Floyd & Rivest (1975), doi:10.1145/360680.360694, without samples.
+    """
+    low, high = left, right
+    while high > low:
+        low, high = _part(values, low, high, first)
+    if last == first:
+        return float(values[first])
+    return float(0.5 * (values[first] + values[first + 1 : right + 1].min()))
 
 
 @numba.njit(nogil=True, cache=True)
@@ -412,11 +461,13 @@ def _part(values: np.ndarray, left: int, right: int, k: int) -> tuple[int, int]:
 
 
 @numba.njit(nogil=True, cache=True)
-def _variance(x: np.ndarray) -> float:
-    """Variance of Kendall's score without a trend or serial correlation, ties counted."""
+def _variance(x: np.ndarray, tied: bool) -> float:
+    """Variance of Kendall's score without a trend or serial correlation; ties lower it."""
     n = x.size
-    ordered = np.sort(x)
     total = n * (n - 1.0) * (2.0 * n + 5.0)
+    if not tied:
+        return total / 18.0
+    ordered = np.sort(x)
     run = 1
     for i in range(1, n + 1):
         if i < n and ordered[i] == ordered[i - 1]:
@@ -444,15 +495,24 @@ def _ranks(x: np.ndarray) -> np.ndarray:
     return rank
 
 
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc"})
+def _product(rank: np.ndarray, lag: int) -> float:
+    """Sum of products of ranks so far apart: of quarters, and so exact in any order."""
+    total = 0.0
+    for k in range(rank.size - lag):
+        total += rank[k] * rank[k + lag]
+    return total
+
+
 @numba.njit(nogil=True, cache=True)
 def _inflation(x: np.ndarray) -> float:
     """What serial correlation of the ranks of ``x`` multiplies that variance by."""
     n = x.size
     rank = _ranks(x)
-    whole = (rank * rank).sum()
+    whole = _product(rank, 0)
     if whole == 0.0:
         return 1.0
-    first = (rank[1:] * rank[:-1]).sum() / whole
+    first = _product(rank, 1) / whole
     first = min((n * first + 2.0) / (n - 4.0), MOST_MEMORY)
     if first <= 1.0 / np.sqrt(n):
         return 1.0
@@ -467,12 +527,12 @@ def _inflation_of_lags(x: np.ndarray) -> float:
     """The same by all lags of the ranks' correlation that are significant (95 %)."""
     n = x.size
     rank = _ranks(x)
-    whole = (rank * rank).sum()
+    whole = _product(rank, 0)
     if whole == 0.0:
         return 1.0
     limit, total = NORMAL_95 / np.sqrt(n), 0.0
     for lag in range(1, n - 2):
-        correlation = (rank[lag:] * rank[: n - lag]).sum() / whole
+        correlation = _product(rank, lag) / whole
         if abs(correlation) > limit:
             total += (n - lag) * (n - lag - 1.0) * (n - lag - 2.0) * correlation
     return 1.0 + 2.0 * total / (n * (n - 1.0) * (n - 2.0))
