@@ -14,6 +14,7 @@ READY := .venv/.made-from-$(shell git hash-object requirements.lock 2>/dev/null 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 MINTPY := .peers/mintpy-1.6.4
 TRACKERS := .peers/openpiv-0.26.1
+MANNKENDALL := .peers/pymannkendall-1.4.3
 
 export PATH := $(BIN):$(PATH)
 export PYTHONNOUSERSITE := 1
@@ -38,7 +39,7 @@ lint: $(READY) ## formatters, linters and types, without the tests
 	snakemake --lint
 	cd workflow && mypy --config-file ../pyproject.toml
 
-bench: bench-inversion bench-sentinel1 bench-offsets ## every benchmark against its peers and the truth
+bench: bench-inversion bench-sentinel1 bench-offsets bench-snow ## every benchmark against its peers and the truth
 
 bench-inversion: $(READY) $(MINTPY)/.made ## the inversion against MintPy
 	python benchmarks/inversion.py --peer $(MINTPY) $(ARGS)
@@ -48,6 +49,9 @@ bench-sentinel1: $(READY) ## raw scenes against the truth: geometry, phase, back
 
 bench-offsets: $(READY) $(TRACKERS)/.made ## offset tracking against OpenPIV and OpenCV
 	python benchmarks/offsets.py --peers $(TRACKERS)/bin/python $(ARGS)
+
+bench-snow: $(READY) $(MANNKENDALL)/.made ## trends of the snow index against pymannkendall and SciPy
+	python benchmarks/snow.py --peers $(MANNKENDALL)/bin/python $(ARGS)
 
 verify-isce2: $(READY) ## both engines on the same simulated scenes; needs ISCE2; writes docs/engines.md
 	python benchmarks/engines.py --document docs/engines.md $(ARGS)
@@ -95,4 +99,12 @@ $(TRACKERS)/.made:
 		opencv-python-headless==5.0.0.93 2> >(grep -v "is ignored: it is neither" >&2)
 	@touch $@
 
-.PHONY: help run test test-cluster lint bench bench-inversion bench-sentinel1 bench-offsets verify-isce2 report lock clean
+$(MANNKENDALL)/.made:
+	@echo "making $(MANNKENDALL) (the peers, in an environment of their own, once)"
+	@rm -rf $(MANNKENDALL)
+	@$(PYTHON) -m venv $(MANNKENDALL)
+	@$(MANNKENDALL)/bin/python -m pip install --quiet --disable-pip-version-check pymannkendall==1.4.3 \
+		$$(grep -oE '^(numpy|scipy)==[0-9.]*' requirements.lock) 2> >(grep -v "is ignored: it is neither" >&2)
+	@touch $@
+
+.PHONY: help run test test-cluster lint bench bench-inversion bench-sentinel1 bench-offsets bench-snow verify-isce2 report lock clean

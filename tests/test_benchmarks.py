@@ -6,8 +6,9 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from rockglacier import simulation
+from rockglacier import simulation, trend
 from rockglacier.conventions import SENTINEL1_WAVELENGTH_M, metres_per_radian
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -27,6 +28,14 @@ def measure(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     import measure
 
     return measure
+
+
+@pytest.fixture
+def snow(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import snow
+
+    return snow
 
 
 def test_coverage_and_score_of_errors_of_known_deviation(score: ModuleType) -> None:
@@ -85,3 +94,47 @@ def test_measured_time_and_memory_are_those_of_the_command(
     assert 100 < found.peak_mb < 200
     with pytest.raises(RuntimeError, match="ended with 3"):
         measure.run([sys.executable, "-S", "-c", "raise SystemExit(3)"], cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "missed"),
+    [(None, []), ("slopes", ["slope"]), ("hamed_rao", ["z"]), ("original", ["z_original"]),
+     ("q", ["q"]), ("seconds", ["speedup"])],
+)  # fmt: skip
+def test_other_numbers_of_trends_are_missed_and_so_is_a_peer_as_fast(
+    snow: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, spoilt: str, missed: list
+) -> None:
+    """Of one pixel a number beyond rounding; the peers' numbers by other code where there is."""
+
+    def peers(setting, values, years):  # type: ignore[no-untyped-def]
+        stack = snow.one_after_another(values).T[:, None]
+        lags = trend.theil_sen(stack, np.arange(1.0, 13.0), memory="lags")
+        known = [np.isfinite(series) for series in values]
+        pairs = [(x[k], years[k]) for x, k in zip(values, known, strict=True)]
+        slopes = np.array([stats.theilslopes(x, t)[:3] for x, t in pairs])
+        score = [np.sign(x[None] - x[:, None])[np.triu_indices(x.size, 1)].sum() for x, _ in pairs]
+        z = [(s - np.sign(s)) / np.sqrt(trend._variance(x, True))
+             for s, (x, _) in zip(score, pairs, strict=True)]  # fmt: skip
+        p = 2.0 * (1.0 - stats.norm.cdf(np.abs(lags.z[0])))
+        found = {
+            "hamed_rao": np.stack([lags.z[0], p, slopes[:, 0]], axis=1),
+            "original": np.stack([z, p, slopes[:, 0]], axis=1),
+            "slopes": slopes,
+            "q": trend.false_discovery(lags.z[0]),
+        }
+        seconds = dict.fromkeys(("hamed_rao", "original", "slopes"), 1.0)
+        if spoilt == "seconds":
+            seconds = dict.fromkeys(seconds, 1e-9)
+        elif spoilt:
+            free = [not snow.remembers(x, years, rate)
+                    for x, rate in zip(values, slopes[:, 0], strict=True)]  # fmt: skip
+            at = np.flatnonzero(np.isfinite(lags.z[0]) & free)[0]
+            found[spoilt].reshape(len(values), -1)[at, 0] += 1e-9
+        return found, seconds
+
+    monkeypatch.setattr(snow, "_peers", peers)
+    monkeypatch.setitem(snow.CASES, "gaps", snow.Series(snow.MELT_SEASONS, 0.15, 300))
+    found = snow.compare(snow.Setting(tmp_path, tmp_path, seed=3, size=10), "gaps")
+    assert found["missed"] == missed
+    assert found["too_few_dates"] > 0 and found["no_variance"] > 0
+    assert 100 < found["without_memory"] < found["pixels"]

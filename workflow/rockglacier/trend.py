@@ -28,6 +28,7 @@ SORTED = 300  # slopes beyond which they are counted, not parted
 NEAR, ROUNDS = 96, 3  # so few between two bounds are parted; so often bounds close in
 HUBER = 1.345  # scales beyond which a residual counts less: 95 % efficient of normal noise
 MAD_PER_SIGMA, MOST_STEPS = 1.4826, 30
+ROUNDING = 1e-9  # of a variance: less is what rounding leaves of none
 MOST_MEMORY = 0.95  # of a date by the next: more cannot be told from a trend
 NORMAL_95 = 1.959964
 OF_CHANCE = "share of chance (Benjamini-Hochberg) among the region's trends as clear as this one"
@@ -322,7 +323,7 @@ def _theil_sen(values: np.ndarray, years: np.ndarray, lags: bool, out: np.ndarra
     for pixel in range(values.shape[0]):
         n, together = 0, False
         for k in range(dates):
-            if values[pixel, k] == values[pixel, k]:
+            if np.isfinite(values[pixel, k]):
                 x[n], t[n] = values[pixel, k], years[k]
                 together |= n > 0 and t[n] == t[n - 1]
                 n += 1
@@ -358,10 +359,10 @@ def _theil_sen(values: np.ndarray, years: np.ndarray, lags: bool, out: np.ndarra
             rate = _parted(every, 0, count - 1, middle, beyond)
         flat = x[:n] - rate * t[:n]
         score, tied = rises - falls, rises + falls < n * (n - 1) // 2
-        variance = _variance(x[:n], tied)
-        variance *= _inflation_of_lags(flat) if lags else _inflation(flat)
+        inflation = _inflation_of_lags(flat) if lags else _inflation(flat)
+        variance = inflation * _variance(x[:n], tied)
         out[0, pixel] = rate
-        if variance <= 0.0:  # all alike, or undone by negative lags
+        if variance <= 0.0 or inflation < ROUNDING:  # all alike, or undone by negative lags
             out[1, pixel] = 0.0 if x[:n].min() == x[:n].max() else np.nan
             out[2, pixel] = 0.0 if score == 0 else np.nan
             continue
