@@ -3,7 +3,7 @@
 Truth is made here and noise is added as the sensor would add it; nothing here knows how a stack
 will be inverted.
 
-Sources: decorrelation of multilooked pairs, Tough et al. 1995 (doi 10.1098/rspa.1995.0071) and
+Sources: decorrelation of multilooked pairs, Tough et al. 1995 (Proc. R. Soc. Lond. A 449, 567) and
 the Bartlett decomposition of the complex Wishart distribution, Goodman 1963
 (doi 10.1214/aoms/1177704250); turbulent delay, Hanssen 2001 (doi 10.1007/0-306-47633-9).
 """
@@ -314,7 +314,7 @@ def _left_after(days: float) -> np.float32:
 
     # ASSUME: exponential decay over 120 days toward a long-term level of 0.4 of the initial
     # coherence, as sparsely vegetated ground shows (Morishita & Hanssen 2015,
-    # doi 10.1109/TGRS.2014.2305490).
+    # doi 10.1109/TGRS.2014.2333814).
     def left(lag: float) -> float:
         return _LONG_TERM + (1.0 - _LONG_TERM) * float(np.exp(-lag / _DECAY_DAYS))
 

@@ -29,7 +29,7 @@ DEM_SPACING_M = 20.0
 NOISE_DB = -22.0  # noise-equivalent sigma nought
 BASELINE_M = 50.0  # standard deviation
 # ASSUME: a third of the signal lasts; the rest decays over 60 days (open debris; twice the decay of
-# sparsely vegetated ground, Morishita & Hanssen 2015, doi 10.1109/TGRS.2014.2305490).
+# sparsely vegetated ground, Morishita & Hanssen 2015, doi 10.1109/TGRS.2014.2333814).
 LASTING, DECAY_DAYS = 0.33, 60.0
 SNOW_MONTHS, SNOW_COHERENCE = (11, 12, 1, 2, 3, 4, 5), 0.25
 MELT_MONTHS, MELT_DB = (5, 6), -3.0

@@ -13,7 +13,7 @@ degrees. Rates: Cusicanqui et al. (2025), doi:10.5194/tc-19-2559-2025, mean 0.37
 Kellerer-Pirklbauer et al. (2024), Environmental Research Letters 19, 034022, 0.04 to 6.2 m/yr, and
 faster in late summer and autumn; activity after RGIK (2023), doi:10.51363/unifr.srr.2023.002. Form:
 convex with steep fronts, glaciers under debris concave and downwasting: Haeberli et al. (2024),
-doi:10.5194/tc-18-1669-2024. Coherence: Morishita & Hanssen (2015), doi:10.1109/TGRS.2014.2305490.
+doi:10.5194/tc-18-1669-2024. Coherence: Morishita & Hanssen (2015), doi:10.1109/TGRS.2014.2333814.
 """
 
 from __future__ import annotations

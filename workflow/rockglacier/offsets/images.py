@@ -6,7 +6,7 @@ image.
 Source
 ------
 Interpolation and oversampling: Kaiser-windowed sinc; Oppenheim & Schafer (2010), chapter 7. Why a
-complex image is oversampled before it is detected: De Zan (2014), doi:10.1109/LGRS.2013.2293775.
+complex image is oversampled before it is detected: De Zan (2014), doi:10.1109/LGRS.2013.2255259.
 Wallis filter: Wallis (1976).
 """
 
