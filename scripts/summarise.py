@@ -58,6 +58,7 @@ if __name__ == "__main__":
     for name in ("snow", "probability", "accuracy", "inventory"):
         if path := getattr(snakemake.input, name):
             products[name] = path
+    products["citations"] = snakemake.input.citations
     found = {
         "name": snakemake.params.name,
         "tracks": tracks,

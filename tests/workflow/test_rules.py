@@ -15,7 +15,7 @@ PLANNED = [
     "check_scenes", "plan_pairs", "stack_pairs", "invert_network", "estimate_velocity",
     "vary_backscatter", "check_optical", "vary_snow", "plan_offsets", "invert_offsets",
     "gather_factors", "train_model", "validate_model", "map_probability", "make_inventory",
-    "summarise",
+    "cite_sources", "summarise",
 ]  # fmt: skip
 NO_RESULT = {"logs", "provenance", "errors", "conventions"}
 TEXT = {path: path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk"))}

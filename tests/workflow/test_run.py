@@ -15,6 +15,7 @@ from workspace import REGION, Workspace
 from rockglacier.conventions import MAP
 
 REGION_PRODUCTS = ["grid.json", "dem.tif", "terrain.zarr", "velocity.tif", "summary.json"]
+REGION_PRODUCTS += ["CITATIONS.bib"]
 TRACK_PRODUCTS = [
     *("unwrapped.zarr", "geometry.zarr", "pairs.csv", "rejected.csv", "network.csv"),
     *("network.json", "reference.json", "cycles.zarr", "inverted.zarr", "displacement.zarr"),

@@ -19,6 +19,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from rockglacier import citations
 from rockglacier.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
@@ -324,9 +325,15 @@ def _region(region: Settings, path: Path, defaults: Settings, made: Path) -> Set
                 f"{where}: labels.kinds names {', '.join(labels['kinds'])}, but no labels.column "
                 "tells them apart; name it."
             )
+    given = region.get("citations", [])
+    cited = [
+        _resolve(entry, {"path": entry.endswith(citations.SUFFIX)}, path, "citations")
+        for entry in ([given] if isinstance(given, str) else given)
+    ]
+    citations.check(cited, where)
     found = _resolve(merged, schema("settings"), path, "")
     entries = {"tracks": tracks, "images": images, "optical": optical, "climate": climate}
-    entries |= {"labels": labels, "landscape": landscape}
+    entries |= {"labels": labels, "landscape": landscape, "citations": cited}
     return {"name": region["name"], "file": where, **entries, **found}
 
 

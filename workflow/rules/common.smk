@@ -5,6 +5,7 @@ import json
 from functools import cache
 from types import SimpleNamespace as Wildcards
 
+from rockglacier import citations
 from rockglacier.configuration import load, load_models, names_in, source_paths
 from rockglacier.provenance import digest, files, state
 from rockglacier.topsstack import commands
@@ -709,6 +710,16 @@ def region_truth(wildcards):
     if region_inventory(wildcards) and has_landscape(wildcards.region):
         return f"{config['results']}/{wildcards.region}/truth.json"
     return []
+
+
+def citing(wildcards):
+    """The region, as it tells what it used."""
+    region = wildcards.region
+
+    def listing(folder):
+        return [name for name, _, _ in files(Path(folder), apart(region))]
+
+    return citations.Region(region, REGIONS[region], MODELS, listing)
 
 
 def climate_files(wildcards):

@@ -31,6 +31,34 @@ rule project_downslope:
         "../../scripts/project_downslope.py"
 
 
+rule cite_sources:
+    input:
+        known=str(citations.REFERENCES),
+        own=lambda w: citations.own_files(REGIONS[w.region]),
+    output:
+        citations="<results>/{region}/CITATIONS.bib",
+    log:
+        "<results>/{region}/logs/cite_sources.log",
+    benchmark:
+        "<results>/{region}/benchmarks/cite_sources.tsv"
+    group:
+        "products"
+    conda:
+        "../../envs/insar.yaml"
+    resources:
+        mem_mb=megabytes(500, 0),
+        runtime=minutes(5, 0),
+    params:
+        used=lambda w: citations.choose(citing(w)),
+        untold=lambda w: citations.untold(citing(w)),
+        elsewhere=lambda w: citations.elsewhere(citing(w)),
+        code=digest("citations", "io"),
+    message:
+        "{wildcards.region}: what to cite"
+    script:
+        "../../scripts/cite_sources.py"
+
+
 rule summarise:
     input:
         grid="<results>/{region}/grid.json",
@@ -53,6 +81,7 @@ rule summarise:
         accuracy=region_accuracy,
         inventory=region_inventory,
         truth=region_truth,
+        citations="<results>/{region}/CITATIONS.bib",
     output:
         summary="<results>/{region}/summary.json",
     log:
