@@ -358,6 +358,14 @@ def test_the_file_holds_what_was_used_and_says_what_for(region):
     assert all(line.startswith("%") for line in text.split("\n\n")[0].splitlines())
 
 
+def test_other_words_of_an_entry_count_where_it_is_used(monkeypatch):
+    before = citations.wording(["berardino2002", "pepe2006"]), citations.wording(["pepe2006"])
+    entries = known().entries | {"berardino2002": "@article{berardino2002, title = {Else}}"}
+    monkeypatch.setattr(citations, "known", lambda: citations.Bibliography(entries))
+    after = citations.wording(["berardino2002", "pepe2006"]), citations.wording(["pepe2006"])
+    assert before[0] != after[0] and before[1] == after[1]
+
+
 def test_a_comment_never_looks_like_an_entry():
     text = render("etna", {}, untold=["dem (@misc{a, b}.tif)"])
     assert parse(text, "made").entries == {} and "@" not in text

@@ -8,6 +8,7 @@ imports this module.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -294,6 +295,12 @@ def choose(region: Region) -> dict[str, str]:
             for key in keys.split():
                 uses.setdefault(key, []).append(purpose)
     return {key: "; ".join(dict.fromkeys(purposes)) for key, purposes in uses.items()}
+
+
+def wording(keys: Iterable[str]) -> str:
+    """Digest of the entries of ``keys``, for rules: Snakemake does not watch their file."""
+    text = "".join(known().entries[key] for key in keys)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def untold(region: Region) -> list[str]:

@@ -33,7 +33,6 @@ rule project_downslope:
 
 rule cite_sources:
     input:
-        known=str(citations.REFERENCES),
         own=lambda w: citations.own_files(REGIONS[w.region]),
     output:
         citations="<results>/{region}/CITATIONS.bib",
@@ -50,6 +49,7 @@ rule cite_sources:
         runtime=minutes(5, 0),
     params:
         used=lambda w: citations.choose(citing(w)),
+        entries=lambda w: citations.wording(citations.choose(citing(w))),
         untold=lambda w: citations.untold(citing(w)),
         elsewhere=lambda w: citations.elsewhere(citing(w)),
         code=digest("citations", "io"),
