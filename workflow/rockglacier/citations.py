@@ -25,7 +25,7 @@ Settings = Mapping[str, Any]
 Uses = Iterator[tuple[str, str]]  # what for, and keys separated by spaces
 Listing = Callable[[str], Iterable[str]]  # names of the files below a folder
 
-RAW = ("scenes", "simulated_scenes")  # geocoded here
+RAW = ("scenes", "simulated_scenes", "landscape_scenes")  # geocoded here
 WITHOUT_PAIRS = ("displacement", "grd")
 OF_SENTINEL1 = ("scenes", "grd", "geocoded", "hyp3", "licsar", "isce2")
 MADE_ELSEWHERE = {
