@@ -99,7 +99,7 @@ def test_every_key_that_the_code_names_is_a_reference_and_every_reference_is_nam
 
 # Of functions and simulations that serve no region, and of sentences about the ground.
 SERVE_NO_REGION = {
-    "10.1111/j.2517-6161.1995.tb02031.x",  # many tests at once
+    "10.1214/aos/1013699998",  # many tests that err alike
     "10.1198/016214506000001437",  # scores of intervals, in benchmarks
     "10.3390/rs12030559",  # an alpine stack, in benchmarks
     "10.1175/1520-0442(2003)016",  # lapse rates in mountains

@@ -54,7 +54,7 @@ OF_FILES = [
     (r"era5.?land", "munozsabater2021"),
     (r"era5(?!.?land)", "hersbach2020"),
 ]
-TREND = "theil1992 sen1968 mann1945 hamed1998 yue2004 kendall1954 floyd1975"
+TREND = "theil1992 sen1968 mann1945 hamed1998 yue2004 kendall1954 floyd1975 benjamini1995"
 CLASSIFIERS = {
     "logistic regression": "hastie2009",
     "random forest": "breiman2001",
