@@ -42,6 +42,7 @@ STYLE: dict[Any, Any] = {
     "hatch.linewidth": 0.5,
     "svg.hashsalt": "rockglacier",
     "savefig.dpi": 200,
+    "pdf.fonttype": 42,  # TrueType, which publishers take
 }
 MAXIMUM_PIXELS = 1500  # of a map's longer side as drawn
 CURVE_POINTS = 600  # of a fitted model over the whole series
@@ -91,10 +92,14 @@ ARROWS = 28  # across the longer side of a map
 
 
 @contextmanager
-def _figure(
-    path: str | Path, size: tuple[float, float], title: str, provenance: Mapping[str, str] | None
-) -> Iterator[Figure]:
-    """A figure of ``size`` (inch) that is saved to ``path``, whole or not at all."""
+def canvas(
+    path: str | Path, size: tuple[float, float], title: str, provenance: Mapping[str, str] | None,
+    *, dpi: float | None = None,
+) -> Iterator[Figure]:  # fmt: skip
+    """A figure of ``size`` (inch) that is saved to ``path``, whole or not at all.
+
+    ``dpi``: of rasters; None for that of the other figures.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -112,7 +117,7 @@ def _figure(
         else:
             notes |= dict(provenance or {})
         with atomic(path) as partial:
-            figure.savefig(partial, format=kind, metadata=notes)
+            figure.savefig(partial, format=kind, metadata=notes, dpi=dpi)
 
 
 def plot_network(
@@ -154,7 +159,7 @@ def plot_network(
         points = np.stack([when, baseline], axis=-1)
         lines = np.stack([points[first], points[second]], axis=1)
         heights, label = baseline, "Perpendicular baseline (m)"
-    with _figure(path, (7.2, 4.0), title, provenance) as figure:
+    with canvas(path, (7.2, 4.0), title, provenance) as figure:
         axes = figure.add_subplot()
         width = float(np.clip(20.0 / math.sqrt(len(pairs)), 0.5, 1.5))
         if not used.all():
@@ -229,7 +234,7 @@ RATE_UNITS = {"m/yr": 1.0, "cm/yr": 100.0, "mm/yr": 1000.0}
 
 
 @dataclass(frozen=True)
-class _Map:
+class Map:
     """What a map panel shows and how."""
 
     values: xr.DataArray
@@ -248,7 +253,7 @@ def _rate_unit(limit: float) -> str:
     return "m/yr" if limit >= 1.0 else "mm/yr"
 
 
-def _nice(value: float, *, up: bool = True) -> float:
+def nice(value: float, *, up: bool = True) -> float:
     """The next round number above ``value`` (below it if not ``up``); 1 where there is none."""
     if not (math.isfinite(value) and value > 0):
         return 1.0
@@ -258,7 +263,7 @@ def _nice(value: float, *, up: bool = True) -> float:
     return float(fits[0])
 
 
-def _percentile(values: xr.DataArray, share: float) -> float:
+def percentile(values: xr.DataArray, share: float) -> float:
     finite = values.values[np.isfinite(values.values)]
     return float(np.percentile(np.abs(finite), share)) if finite.size else math.nan
 
@@ -270,17 +275,17 @@ def _rate_map(
     signed: bool = False,
     unit: str | None = None,
     relief: bool = False,
-) -> _Map:
+) -> Map:
     import matplotlib as mpl
     from matplotlib.colors import Normalize
 
     require(values, dims=MAP, units="m/yr")
-    limit = _nice(_percentile(values, 99.5 if signed else 98.0))
+    limit = nice(percentile(values, 99.5 if signed else 98.0))
     unit = unit or _rate_unit(limit)
     factor = RATE_UNITS[unit]
     scaled = values * factor
     beyond = float(np.nanmax(np.abs(values.values), initial=0.0)) > limit
-    return _Map(
+    return Map(
         scaled,
         title,
         unit,
@@ -291,21 +296,21 @@ def _rate_map(
     )
 
 
-def _share_map(values: xr.DataArray, title: str) -> _Map:
+def _share_map(values: xr.DataArray, title: str) -> Map:
     import matplotlib as mpl
     from matplotlib.colors import Normalize
 
-    return _Map(values, title, "", mpl.colormaps["viridis"], Normalize(0.0, 1.0))
+    return Map(values, title, "", mpl.colormaps["viridis"], Normalize(0.0, 1.0))
 
 
-def _count_map(values: xr.DataArray, title: str, label: str) -> _Map:
+def _count_map(values: xr.DataArray, title: str, label: str) -> Map:
     """Whole numbers, each its own colour up to eight of them."""
     import matplotlib as mpl
     from matplotlib.colors import BoundaryNorm, Normalize
 
     highest = max(1, int(np.nanmax(values.values, initial=0.0)))
     if highest <= 8:
-        return _Map(
+        return Map(
             values,
             title,
             label,
@@ -313,8 +318,8 @@ def _count_map(values: xr.DataArray, title: str, label: str) -> _Map:
             BoundaryNorm(np.arange(highest + 2) - 0.5, highest + 1),
             ticks=np.arange(highest + 1),
         )
-    top = max(8.0, _nice(_percentile(values, 99.5)))
-    return _Map(
+    top = max(8.0, nice(percentile(values, 99.5)))
+    return Map(
         values, title, label, mpl.colormaps["YlGnBu"], Normalize(0.0, top),
         "max" if highest > top else "neither",
     )  # fmt: skip
@@ -325,7 +330,7 @@ def _reason_map(
     names: Mapping[Any, str] = REASONS,
     title: str = "Observed, or why not",
     colours: Sequence[str] = (),
-) -> _Map:
+) -> Map:
     """Why there is no velocity, or one with care; observed ground stays plain.
 
     Other codes with ``names`` have ``colours`` of their own.
@@ -341,7 +346,7 @@ def _reason_map(
     for k, code in enumerate(codes):
         index = index.where(reason != code, k)
     share = [100.0 * float((reason == code).mean()) for code in codes]
-    return _Map(
+    return Map(
         index,
         title,
         "",
@@ -355,7 +360,7 @@ def _percent(share: float) -> str:
     return "< 0.1 %" if 0.0 < share < 0.1 else f"{share:.1f} %"
 
 
-def _class_map(velocity: xr.DataArray) -> _Map:
+def _class_map(velocity: xr.DataArray) -> Map:
     """Downslope velocity in the classes of moving areas; upslope has its own colour."""
     import matplotlib as mpl
     from matplotlib.colors import BoundaryNorm, ListedColormap
@@ -364,7 +369,7 @@ def _class_map(velocity: xr.DataArray) -> _Map:
     bounds = np.array([-VELOCITY_CLASSES[0], *VELOCITY_CLASSES])
     ramp = mpl.colormaps["plasma"](np.linspace(0.95, 0.1, len(VELOCITY_CLASSES)))
     cmap = ListedColormap(["0.93", *ramp[:-1]]).with_extremes(over=ramp[-1], under="#5790fc")
-    return _Map(
+    return Map(
         velocity * 100.0,
         "Downslope velocity",
         "cm/yr",
@@ -376,13 +381,13 @@ def _class_map(velocity: xr.DataArray) -> _Map:
     )
 
 
-def _stride(grid: Grid) -> int:
+def stride(grid: Grid) -> int:
     return max(1, math.ceil(max(grid.shape) / MAXIMUM_PIXELS))
 
 
-def _hillshade(height: xr.DataArray, grid: Grid) -> np.ndarray:
+def hillshade(height: xr.DataArray, grid: Grid) -> np.ndarray:
     """Light from the north-west, 1 on level ground; NaN without height."""
-    step = _stride(grid)
+    step = stride(grid)
     dy, dx = (step * d for d in grid.spacing_m)
     values = height.transpose(*MAP).values[::step, ::step].astype(np.float64)
     if min(values.shape) < 2:
@@ -400,13 +405,16 @@ def _hillshade(height: xr.DataArray, grid: Grid) -> np.ndarray:
     return np.asarray(np.clip(light / math.sin(elevation), 0.0, 1.4))
 
 
-def _draw(axes: Axes, grid: Grid, panel: _Map, shade: np.ndarray | None) -> None:
-    """One map: values in the very colours of its bar; hatch, over relief, where there are none."""
+def draw(axes: Axes, grid: Grid, panel: Map, shade: np.ndarray | None, *, bar: bool = True) -> None:
+    """One map: values in the very colours of its bar; hatch, over relief, where there are none.
+
+    ``bar``: draw the colour bar beside it, unless colours have names.
+    """
     from matplotlib.patches import Rectangle
 
     west, south, east, north = grid.bounds
     extent = (west, east, south, north)
-    step = _stride(grid)
+    step = stride(grid)
     values = panel.values.transpose(*MAP).values[::step, ::step].astype(np.float64)
     image = panel.cmap(panel.norm(np.ma.masked_invalid(values)))
     image[..., 3] = np.isfinite(values)
@@ -426,12 +434,12 @@ def _draw(axes: Axes, grid: Grid, panel: _Map, shade: np.ndarray | None) -> None
     axes.set_ylim(south, north)
     axes.set_aspect(1.0 / math.cos(math.radians(0.5 * (south + north))) if grid.geographic else 1.0)
     axes.set_title(panel.title)
-    if not panel.names:
+    if bar and not panel.names:
         _bar(axes, panel)
     _ticks(axes, grid)
 
 
-def _bar(axes: Axes, panel: _Map) -> None:
+def _bar(axes: Axes, panel: Map) -> None:
     """A colour bar as high as the map."""
     from matplotlib.cm import ScalarMappable
 
@@ -468,7 +476,7 @@ def _ticks(axes: Axes, grid: Grid) -> None:
     axes.tick_params(labelsize=7)
 
 
-def _compass(axes: Axes, grid: Grid) -> None:
+def compass(axes: Axes, grid: Grid) -> None:
     """Scale bar and north arrow, readable on any ground."""
     from matplotlib.patheffects import withStroke
 
@@ -476,7 +484,7 @@ def _compass(axes: Axes, grid: Grid) -> None:
     metres = 1.0
     if grid.geographic:
         metres = METRES_PER_DEGREE * math.cos(math.radians(0.5 * (south + north)))
-    length = _nice(0.25 * (east - west) * metres, up=False)
+    length = nice(0.25 * (east - west) * metres, up=False)
     halo = [withStroke(linewidth=2.5, foreground="white")]
     left = west + 0.05 * (east - west)
     base = south + 0.06 * (north - south)
@@ -499,7 +507,7 @@ def _compass(axes: Axes, grid: Grid) -> None:
     )  # fmt: skip
 
 
-def _axis_labels(axes: Axes, grid: Grid) -> None:
+def axis_labels(axes: Axes, grid: Grid) -> None:
     axes.set_xlabel("Longitude" if grid.geographic else "Easting (km)", fontsize=7)
     axes.set_ylabel("Latitude" if grid.geographic else "Northing (km)", fontsize=7)
 
@@ -507,17 +515,17 @@ def _axis_labels(axes: Axes, grid: Grid) -> None:
 def _size(grid: Grid, rows: int, columns: int) -> tuple[float, float]:
     """Inches of a figure of ``rows`` x ``columns`` maps of this grid, colour bars beside them."""
     width = 3.6 if columns > 1 else 5.0
-    return columns * width, rows * (0.72 * width * _shape(grid) + 0.45) + 0.8
+    return columns * width, rows * (0.72 * width * proportion(grid) + 0.45) + 0.8
 
 
-def _shape(grid: Grid) -> float:
+def proportion(grid: Grid) -> float:
     """Height of a map over its width."""
     dy, dx = grid.spacing_m
     return float(np.clip(grid.height * dy / (grid.width * dx), 0.4, 1.8))
 
 
 def _legend(
-    figure: Figure, panels: Sequence[_Map], *, marked: bool = False, more: Sequence[Any] = ()
+    figure: Figure, panels: Sequence[Map], *, marked: bool = False, more: Sequence[Any] = ()
 ) -> None:
     """What the hatch, the reference's mark, colours of named classes and ``more`` mean."""
     from matplotlib.lines import Line2D
@@ -538,20 +546,20 @@ def _legend(
 
 def _maps(
     figure: Figure,
-    panels: Sequence[_Map],
+    panels: Sequence[Map],
     grid: Grid,
     height: xr.DataArray | None,
     rows: int,
     columns: int,
     reference: tuple[float, float] | None = None,
 ) -> None:
-    shade = None if height is None else _hillshade(height, grid)
+    shade = None if height is None else hillshade(height, grid)
     for k, panel in enumerate(panels):
         axes = figure.add_subplot(rows, columns, k + 1)
-        _draw(axes, grid, panel, shade)
+        draw(axes, grid, panel, shade)
         if k == 0:
-            _compass(axes, grid)
-            _axis_labels(axes, grid)
+            compass(axes, grid)
+            axis_labels(axes, grid)
             if reference is not None:
                 axes.plot(*reference, **REFERENCE_MARK)
     _legend(figure, panels, marked=reference is not None)
@@ -592,11 +600,11 @@ def plot_velocity(
     count = len(panels) + 1
     columns = 2 if count == 4 else 3
     rows = -(-count // columns)
-    with _figure(path, _size(grid, rows, columns), title, provenance) as figure:
+    with canvas(path, _size(grid, rows, columns), title, provenance) as figure:
         _maps(figure, panels, grid, height, rows, columns, reference)
         axes = figure.add_subplot(rows, columns, len(panels) + 1)
         _histogram(axes, velocity, stable_ground)
-        axes.set_box_aspect(_shape(grid))
+        axes.set_box_aspect(proportion(grid))
 
 
 def _histogram(axes: Axes, velocity: xr.Dataset, stable_ground: xr.DataArray | None) -> None:
@@ -678,9 +686,9 @@ def plot_closure(
     for (name, when), share in zip(names.items(), open_share, strict=True):
         text = f"{when}: {_percent(100.0 * float(share))} of pixels"
         panels.append(
-            _Map(cycles[name], text, scale.label, scale.cmap, scale.norm, scale.extend, scale.ticks)
+            Map(cycles[name], text, scale.label, scale.cmap, scale.norm, scale.extend, scale.ticks)
         )
-    with _figure(path, _size(grid, 1, 2), title, provenance) as figure:
+    with canvas(path, _size(grid, 1, 2), title, provenance) as figure:
         _maps(figure, panels, grid, None, 1, 2)
 
 
@@ -738,17 +746,15 @@ def plot_series(
     chosen = {k: p for k, p in chosen.items() if all(map(math.isfinite, p))}
     rows = max(1, len(chosen))
     size = _size(grid, 1, 1)
-    with _figure(
-        path, (size[0] + 4.2, max(size[1], 1.6 * rows + 0.6)), title, provenance
-    ) as figure:
+    with canvas(path, (size[0] + 4.2, max(size[1], 1.6 * rows + 0.6)), title, provenance) as figure:
         cells = figure.add_gridspec(rows, 2, width_ratios=[1.0, 1.1])
         axes = figure.add_subplot(cells[:, 0], anchor="N")
         panel = _rate_map(
             velocity["velocity"], "Velocity toward the satellite", signed=True, relief=True
         )
-        _draw(axes, grid, panel, None if height is None else _hillshade(height, grid))
-        _compass(axes, grid)
-        _axis_labels(axes, grid)
+        draw(axes, grid, panel, None if height is None else hillshade(height, grid))
+        compass(axes, grid)
+        axis_labels(axes, grid)
         _legend(figure, [panel], more=_model_handles(terms, steps))
         below = None
         for k, (name, point) in enumerate(chosen.items()):
@@ -874,7 +880,7 @@ def plot_downslope(
     if "velocity_source" in downslope:
         panels.insert(2, _reason_map(downslope["velocity_source"], SOURCES, "What tells it"))
     else:
-        shares = _Map(
+        shares = Map(
             downslope["sensitivity"],
             "Line-of-sight share of downslope motion",
             "",
@@ -882,7 +888,7 @@ def plot_downslope(
             Normalize(-1.0, 1.0),
         )
         panels.insert(2, shares)
-    with _figure(path, _size(grid, 2, 2), title, provenance) as figure:
+    with canvas(path, _size(grid, 2, 2), title, provenance) as figure:
         _maps(figure, panels, grid, height, 2, 2)
 
 
@@ -906,15 +912,15 @@ def plot_geometry(
 
     incidence = sight["up"].copy(data=np.degrees(np.arccos(sight["up"].clip(-1.0, 1.0))))
     toward = np.degrees(np.arctan2(-float(sight["east"].mean()), -float(sight["north"].mean())))
-    low, high = _percentile(incidence, 0.0), _percentile(incidence, 100.0)
+    low, high = percentile(incidence, 0.0), percentile(incidence, 100.0)
     seen = sight["observable"] > 0
     share = float(seen.mean())
     panels = [
-        _Map(
+        Map(
             incidence, "Incidence angle", "degrees",
             mpl.colormaps["viridis"], Normalize(low, max(high, low + 0.1)),
         ),
-        _Map(
+        Map(
             seen.astype(np.float32), f"Seen, looking toward {toward % 360.0:.0f}\u00b0", "",
             ListedColormap(["#bd1f01", "0.93"]), BoundaryNorm([-0.5, 0.5, 1.5], 2),
             names=(
@@ -922,12 +928,12 @@ def plot_geometry(
                 f"seen ({_percent(100.0 * share)})",
             ),
         ),
-        _Map(
+        Map(
             sensitivity.where(seen), "Share of downslope motion", "",
             mpl.colormaps["PuOr"], Normalize(-1.0, 1.0),
         ),
     ]  # fmt: skip
-    with _figure(path, _size(grid, 1, 3), title, provenance) as figure:
+    with canvas(path, _size(grid, 1, 3), title, provenance) as figure:
         _maps(figure, panels, grid, height, 1, 3)
 
 
@@ -946,16 +952,16 @@ def plot_backscatter(
     tell anywhere is left out.
     """
     whole, bare = (factors.isel(season=k, drop=True) for k in (0, 1))
-    varies = _nice(max(_percentile(f["std"], 98.0) for f in (whole, bare)))
+    varies = nice(max(percentile(f["std"], 98.0) for f in (whole, bare)))
     known = bool(bare["trend"].notnull().any())
     trend, when = (bare["trend"], "snow-free months") if known else (whole["trend"], "all year")
     panels = [
-        _factor_map(whole["mean"], "Mean backscatter", "gray"),
-        _factor_map(whole["std"], "Standard deviation, all year", "viridis", (0.0, varies)),
-        _factor_map(bare["std"], "Standard deviation, snow-free months", "viridis", (0.0, varies)),
-        _factor_map(factors["annual_amplitude"], "Amplitude of the annual course", "viridis"),
-        _factor_map(factors["melt_depression"], "Melt season over winter", "RdBu"),
-        _factor_map(trend, f"Trend, {when}", "PuOr"),
+        factor_map(whole["mean"], "Mean backscatter", "gray"),
+        factor_map(whole["std"], "Standard deviation, all year", "viridis", (0.0, varies)),
+        factor_map(bare["std"], "Standard deviation, snow-free months", "viridis", (0.0, varies)),
+        factor_map(factors["annual_amplitude"], "Amplitude of the annual course", "viridis"),
+        factor_map(factors["melt_depression"], "Melt season over winter", "RdBu"),
+        factor_map(trend, f"Trend, {when}", "PuOr"),
     ]
     _page(panels, path, grid, height, title, provenance)
 
@@ -981,7 +987,7 @@ def plot_snow(
         ("trend", "Trend", "PuOr"),
         ("count", "Clear dates", "gray"),
     ]
-    panels = [_factor_map(factors[name], text, colours) for name, text, colours in named]
+    panels = [factor_map(factors[name], text, colours) for name, text, colours in named]
     _page(panels, path, grid, height, title, provenance)
 
 
@@ -1002,8 +1008,8 @@ def plot_factors(
     known = {n: v for n, v in factors.items() if v.attrs["valid_share"] > 0.0}
     named = sorted(known, key=lambda name: (known[name].attrs["technique"], str(name)))
     rows = max(1, -(-len(named) // across))
-    size = across * THUMB, rows * (0.8 * THUMB * _shape(grid) + 0.35) + 0.6
-    with _figure(path, size, title, provenance) as figure:
+    size = across * THUMB, rows * (0.8 * THUMB * proportion(grid) + 0.35) + 0.6
+    with canvas(path, size, title, provenance) as figure:
         panels = []
         for k, name in enumerate(named):
             values = known[name]
@@ -1011,15 +1017,15 @@ def plot_factors(
             label = str(name) if units == "1" else f"{name} ({units})"
             shown = f"{label}\n{values.attrs['technique']}, known in {share:.0%}"
             colours = "PuOr" if str(name).endswith(SIGNED) else "viridis"
-            panel = replace(_factor_map(values, shown, colours), label="")
+            panel = replace(factor_map(values, shown, colours), label="")
             axes = figure.add_subplot(rows, across, k + 1)
-            _draw(axes, grid, panel, None)
+            draw(axes, grid, panel, None)
             axes.set_title(panel.title, fontsize=6)
             axes.set_xticks([])
             axes.set_yticks([])
             panels.append(panel)
             if k == 0:
-                _compass(axes, grid)
+                compass(axes, grid)
         _legend(figure, panels)
 
 
@@ -1041,18 +1047,18 @@ def plot_probability(
     width.attrs = {"units": "1"}
     seen = maps["valid_techniques"].where(maps["probability"].notnull())
     panels = [
-        _factor_map(maps["probability"], "Probability of rock glaciers", "magma_r", (0.0, 1.0)),
-        _factor_map(width, "Width of its 90 % band", "viridis", (0.0, 1.0)),
+        factor_map(maps["probability"], "Probability of rock glaciers", "magma_r", (0.0, 1.0)),
+        factor_map(width, "Width of its 90 % band", "viridis", (0.0, 1.0)),
         _reason_map(kind, KIND_NAMES, "Likeliest kind", KIND_COLOURS),
         _count_map(seen, "Techniques that saw the ground", "techniques"),
     ]
     panels[0] = replace(panels[0], relief=True)
-    with _figure(path, _size(grid, 2, 2), title, provenance) as figure:
+    with canvas(path, _size(grid, 2, 2), title, provenance) as figure:
         _maps(figure, panels, grid, height, 2, 2)
 
 
 def _page(
-    panels: Sequence[_Map],
+    panels: Sequence[Map],
     path: str | Path,
     grid: Grid,
     height: xr.DataArray | None,
@@ -1062,26 +1068,26 @@ def _page(
     """Maps of factors, three in a row; what no pixel tells is left out, but for the first."""
     shown = [panel for panel in panels if panel.values.notnull().any()] or panels[:1]
     rows, columns = -(-len(shown) // 3), min(3, len(shown))
-    with _figure(path, _size(grid, rows, columns), title, provenance) as figure:
+    with canvas(path, _size(grid, rows, columns), title, provenance) as figure:
         _maps(figure, shown, grid, height, rows, columns)
 
 
-def _factor_map(
+def factor_map(
     values: xr.DataArray, title: str, colours: str, limits: tuple[float, float] | None = None
-) -> _Map:
+) -> Map:
     """A factor; around zero where ``colours`` diverge, else between percentiles."""
     import matplotlib as mpl
     from matplotlib.colors import Normalize
 
     known = values.values[np.isfinite(values.values)]
     if limits is None and colours in ("RdBu", "PuOr"):
-        limit = _nice(_percentile(values, 99.0))
+        limit = nice(percentile(values, 99.0))
         limits = -limit, limit
     elif limits is None:
         limits = tuple(np.percentile(known, (1.0, 99.0))) if known.size else (0.0, 1.0)
     low, high = limits
     beyond = {(True, True): "both", (True, False): "min", (False, True): "max"}
-    return _Map(
+    return Map(
         values,
         title,
         "" if values.attrs["units"] == "1" else values.attrs["units"],
@@ -1112,12 +1118,12 @@ def plot_offsets(
         _rate_map(rates["detection_limit"], "Detection limit"),
         _reason_map(rates["match_reason"], MATCHES, "Matched, or mostly why not"),
     ]
-    with _figure(path, _size(grid, 2, 2), title, provenance) as figure:
+    with canvas(path, _size(grid, 2, 2), title, provenance) as figure:
         _maps(figure, panels, grid, height, 2, 2)
         _arrows(figure.axes[0], rates, speed, grid)
         axes = figure.add_subplot(2, 2, 4)
         _components(axes, rates)
-        axes.set_box_aspect(_shape(grid))
+        axes.set_box_aspect(proportion(grid))
 
 
 def _arrows(axes: Axes, rates: xr.Dataset, speed: xr.DataArray, grid: Grid) -> None:
@@ -1195,7 +1201,7 @@ def plot_corrections(
     )
     applied = np.array([e["applied"] for e in entries], dtype=bool)
     removed = 100.0 * (1.0 - np.divide(after, before, out=after * np.nan, where=before > 0))
-    with _figure(path, (6.0, 1.2 + 0.45 * max(1, len(names))), title, provenance) as figure:
+    with canvas(path, (6.0, 1.2 + 0.45 * max(1, len(names))), title, provenance) as figure:
         axes = figure.add_subplot()
         rows = np.arange(len(names))
         axes.barh(rows[applied], removed[applied], color="C0", height=0.6, label="applied")
