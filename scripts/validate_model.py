@@ -5,7 +5,7 @@ from pathlib import Path
 
 import geopandas
 
-from rockglacier import io, logs, provenance
+from rockglacier import evaluation, io, logs, provenance
 from rockglacier.errors import RockGlacierError
 from rockglacier.fusion import training, validation
 from rockglacier.fusion.selection import Limits
@@ -32,12 +32,12 @@ if __name__ == "__main__":
                 block_m=block_m, shift_m=shift_m, rows=ROWS, fates=whole and whole.fates,
             )  # fmt: skip
         except RockGlacierError as error:
-            if side == validation.FUSION:
+            if side == evaluation.FUSION:
                 raise
             logger.warning("%s alone tells nothing: %s", side, error)
             continue
         whole = whole or told
-        found[side] = validation.scores(told.maps, labels, grid, told.shape)
+        found[side] = validation.scores(told.maps, labels, grid, told.shape, block_m=block_m)
         objects = found[side]["objects"]
         logger.info("%s: F1 of objects %.2f", side, objects["f1"])
     made = provenance.record(

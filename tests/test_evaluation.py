@@ -75,6 +75,23 @@ def test_objects_are_the_same_once_and_by_half_of_their_union() -> None:
     assert told["f1"] == pytest.approx(2 / 3) and told["false"] == 2 and told["missed"] == 0
 
 
+def test_the_interval_of_blocks_covers_where_neighbours_err_alike() -> None:
+    """Ground of 50 blocks whose own share varies around 0.8, 400 pixels each."""
+    rng = np.random.default_rng(5)
+    block = np.repeat(np.arange(50), 400)
+    inside, narrow = [], []
+    for seed in range(300):
+        share = rng.beta(8.0, 2.0, 50)
+        right = rng.random(block.size) < share[block]
+        low, high = evaluation.share_by_blocks(right, block, draws=300, seed=seed)
+        inside.append(low <= 0.8 <= high)
+        low, high = evaluation.wilson(right.sum(), right.size)
+        narrow.append(low <= 0.8 <= high)
+    assert 0.90 < np.mean(inside) < 0.98
+    assert np.mean(narrow) < 0.5  # as if every pixel were told by itself
+    assert evaluation.share_by_blocks(right, np.zeros(right.size)) == (0.0, 1.0)
+
+
 def test_the_paired_bootstrap_covers_the_difference() -> None:
     rng = np.random.default_rng(2)
 

@@ -40,12 +40,15 @@ def test_fusion_beats_each_technique(ground) -> None:  # type: ignore[no-untyped
     found = {}
     for side in ("fusion", "velocity", "snow"):
         told = validation.held_out(samples, sides[side], HOW, factors, known, grid, block_m=1500.0)
-        found[side] = validation.scores(told.maps, known, grid, told.shape)
+        found[side] = validation.scores(told.maps, known, grid, told.shape, block_m=1500.0)
     told = validation.table(found).set_index("side")
     assert told.loc["fusion", "pr_auc"] > told.loc[["velocity", "snow"], "pr_auc"].max() + 0.05
     pixels = found["fusion"]["pixels"]
     assert pixels["observed_share"] == 1.0 and pixels["calibration_error"] < 0.03
     assert np.sum(pixels["confusion"]) == grid.width * grid.height
+    low, high = pixels["overall_accuracy_95"]
+    assert low < pixels["overall_accuracy"] < high < low + 0.05
+    assert pixels["blocks"] == 7 * 7  # 9600 m by 1500
     objects = found["fusion"]["objects"]
     wanted = objects["hits"] + objects["missed"]
     assert wanted == int(known["kind"].isin([1, 2]).sum())

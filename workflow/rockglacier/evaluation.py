@@ -3,9 +3,9 @@
 Source
 ------
 Kappa's parts, quantity and allocation: Pontius & Millones (2011), doi:10.1080/01431161.2011.552923.
-Interval of a proportion: Wilson (1927), doi:10.1080/01621459.1927.10502953. Paired bootstrap: Efron
-& Tibshirani (1993), doi:10.1201/9780429246593. Calibration error by bins: Naeini, Cooper &
-Hauskrecht (2015), AAAI 29, 2901.
+Interval of a proportion: Wilson (1927), doi:10.1080/01621459.1927.10502953. Bootstrap, paired and
+of blocks: Efron & Tibshirani (1993), doi:10.1201/9780429246593. Calibration error by bins: Naeini,
+Cooper & Hauskrecht (2015), AAAI 29, 2901.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
+FUSION = "fusion"  # the side of all techniques together
 BINS = 10  # of a reliability curve
 LEAST_OVERLAP = 0.5  # intersection over union of objects that are the same
 Z95 = 1.959963984540054
@@ -135,6 +136,25 @@ def detection(hits: int, found: int, wanted: int) -> dict[str, Any]:
         "recall": hits / wanted if wanted else float("nan"), "recall_95": wilson(hits, wanted),
         "f1": hits / mean if mean else float("nan"), "f1_95": wilson(hits, mean),
     }  # fmt: skip
+
+
+def share_by_blocks(
+    right: np.ndarray, block: np.ndarray, *, draws: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % interval of the share of samples that are ``right`` (sample; bool), blocks drawn anew.
+
+    ``block`` (sample): number of the block of ground that each lies in. Neighbours err alike, so
+    that an interval from their number would be far too narrow. 0 to 1 where one block is all.
+    """
+    blocks, at = np.unique(block, return_inverse=True)
+    if blocks.size < 2:
+        return 0.0, 1.0
+    hits = np.bincount(at, right.astype(np.float64), blocks.size)
+    held = np.bincount(at, minlength=blocks.size)
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(blocks.size, size=(draws, blocks.size))
+    low, high = np.quantile(hits[drawn].sum(axis=1) / held[drawn].sum(axis=1), (0.025, 0.975))
+    return float(low), float(high)
 
 
 def paired_bootstrap(

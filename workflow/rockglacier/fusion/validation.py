@@ -17,6 +17,7 @@ import xarray as xr
 from rockglacier import evaluation
 from rockglacier.conventions import KIND_NAMES, MAP, ROCK_GLACIERS, Kind
 from rockglacier.errors import RockGlacierError
+from rockglacier.evaluation import FUSION
 from rockglacier.fusion import mapping, training
 from rockglacier.fusion.labels import BACKGROUND, rasterised
 from rockglacier.grid import Grid
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
 logger = logging.getLogger(__name__)
-
-FUSION = "fusion"
 
 
 class HeldOut(NamedTuple):
@@ -96,10 +95,13 @@ def held_out(
     return HeldOut(maps, Shape(low=low, high=high), {n: m.fates for n, m in models.items()})
 
 
-def scores(maps: xr.Dataset, labels: GeoDataFrame, grid: Grid, shape: Shape) -> dict[str, Any]:
+def scores(
+    maps: xr.Dataset, labels: GeoDataFrame, grid: Grid, shape: Shape, *, block_m: float
+) -> dict[str, Any]:
     """Scores of ``maps`` against all ground of ``labels``, by pixel and by object.
 
-    ``pixels``: of kinds (:func:`evaluation.agreement`) and of the probability of rock glaciers
+    ``pixels``: of kinds (:func:`evaluation.agreement`), the interval ``overall_accuracy_95`` from
+    ``blocks`` of ``block_m`` a side, and of the probability of rock glaciers
     (:func:`evaluation.foretold`); ``objects``: of rock glaciers (:func:`evaluation.detection`),
     ``recall_by_kind``, which of them were found (``each``: name, kind, place, area) and where
     ``false`` ones lie.
@@ -109,6 +111,7 @@ def scores(maps: xr.Dataset, labels: GeoDataFrame, grid: Grid, shape: Shape) -> 
     told = maps["kind"].transpose(*MAP).values
     seen = np.isfinite(P)
     matrix = evaluation.confusion(truth[seen], told[seen].astype(int), [int(k) for k in Kind])
+    block = _blocks(grid, block_m)[seen]
     glacier = [int(kind) for kind in ROCK_GLACIERS]
     found = outlines(labelled(P, grid, shape), grid)
     wanted = labels[labels["kind"].isin(glacier)].reset_index(drop=True)
@@ -121,6 +124,8 @@ def scores(maps: xr.Dataset, labels: GeoDataFrame, grid: Grid, shape: Shape) -> 
         "pixels": {
             "kinds": [KIND_NAMES[kind] for kind in Kind], "confusion": matrix.tolist(),
             **evaluation.agreement(matrix),
+            "overall_accuracy_95": evaluation.share_by_blocks(truth[seen] == told[seen], block),
+            "blocks": len(np.unique(block)),
             **evaluation.foretold(np.isin(truth[seen], glacier), P[seen]),
             "observed_share": float(seen.mean()),
         },
@@ -147,6 +152,15 @@ def _places(objects: GeoDataFrame) -> list[list[float]]:
     """Centroids (x, y; m)."""
     middle = objects.geometry.centroid
     return np.round(np.column_stack([middle.x, middle.y]), 0).tolist()  # type: ignore[no-any-return]
+
+
+def _blocks(grid: Grid, block_m: float) -> np.ndarray:
+    """Number (y, x) of the square of ``block_m`` a side that a pixel lies in."""
+    row, column = (
+        (np.arange(count) * side / block_m).astype(int)
+        for count, side in zip(grid.shape, grid.spacing_m, strict=True)
+    )
+    return np.asarray(row[:, None] * (column[-1] + 1) + column)
 
 
 def _recall(pairs: np.ndarray) -> dict[str, Any]:
