@@ -27,6 +27,7 @@ include: "workflow/rules/factors.smk"
 include: "workflow/rules/fusion.smk"
 include: "workflow/rules/inventory.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/paper.smk"
 include: "workflow/rules/products.smk"
 
 

@@ -109,16 +109,25 @@ def test_regions_whose_scenes_come_later_are_planned_as_a_whole(name, tmp_path):
     assert set(PLANNED) <= planned(tmp_path, name, regions)
 
 
+PAPER = ["plot_inventory", "plot_examples", "tabulate_accuracy", "freeze_manifest"]
+
+
+def test_the_figures_of_a_paper_are_planned(tmp_path):
+    found = planned(tmp_path, "sandbox", ROOT / "config" / "regions", "paper_figures")
+    assert {*PAPER, "make_landscape", "validate_model", "make_inventory"} <= found
+
+
 def test_a_simulated_landscape_is_planned_as_a_whole(tmp_path):
     found = planned(tmp_path, "sandbox", ROOT / "config" / "regions")
+    assert not found & set(PAPER)
     assert {*PLANNED, "make_landscape", "compare_with_truth"} - {"check_scenes"} <= found
 
 
-def planned(folder, region, regions):
+def planned(folder, region, regions, *targets):
     """Rules of the jobs of a dry run."""
     told = subprocess.run(
         [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules", "-s", str(ROOT / "Snakefile"),
-         "--config", f"regions={region}", f"region_folder={regions}", "results=results"],
+         *targets, "--config", f"regions={region}", f"region_folder={regions}", "results=results"],
         cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert told.returncode == 0, told.stderr

@@ -15,6 +15,10 @@ class ConfigurationError(RockGlacierError):
     """A setting is unknown, missing or out of bounds."""
 
 
+class ManifestError(RockGlacierError):
+    """Sources, locks or configuration are not those of a frozen manifest."""
+
+
 class SceneError(RockGlacierError):
     """One scene, interferogram or raster cannot be used."""
 

@@ -6,6 +6,7 @@ from functools import cache
 from types import SimpleNamespace as Wildcards
 
 from rockglacier import citations
+from rockglacier import manifest
 from rockglacier.configuration import load, load_models, names_in, source_paths
 from rockglacier.provenance import digest, files, state
 from rockglacier.topsstack import commands
@@ -722,6 +723,67 @@ def citing(wildcards):
     return citations.Region(region, REGIONS[region], MODELS, listing)
 
 
+def paper_regions():
+    """Regions with an inventory that train the model that they name: those of the paper."""
+    jobs = [Wildcards(region=region) for region in REGIONS]
+    return [job.region for job in jobs if region_accuracy(job) and region_inventory(job)]
+
+
+def of_paper(*products):
+    """These products of every region of the paper."""
+
+    def find(wildcards):
+        if not paper_regions():
+            raise WorkflowError(
+                "the figures of a paper need a region with labels, a model that it trains and a "
+                f"velocity; none of {', '.join(REGIONS)} is one: name one, such as --config "
+                "regions=sandbox."
+            )
+        return [f"{config['results']}/{r}/{name}" for r in paper_regions() for name in products]
+
+    return find
+
+
+def frozen_models():
+    """The settings of the models of the paper's regions, by name."""
+    return {name: MODELS[name] for name in {REGIONS[r]["model"]: 0 for r in paper_regions()}}
+
+
+def frozen_regions():
+    """The settings of the paper's regions and of those that train their models, by name."""
+    training = [region for keys in frozen_models().values() for region in keys["regions"]]
+    return {r: keys for r, keys in REGIONS.items() if r in (*paper_regions(), *training)}
+
+
+def frozen_state():
+    """Digest of names, sizes and times of all files that their settings name."""
+    return [
+        state_of(manifest.sources_of(keys), region) for region, keys in frozen_regions().items()
+    ]
+
+
+def scene_tables_by_region():
+    """Tables of scenes, pairs or dates used, by region and by track or set."""
+    found = {}
+    for region, keys in frozen_regions().items():
+        folder = f"{config['results']}/{region}"
+        tables = {}
+        for track, source in ((name, own["source"]) for name, own in keys["tracks"].items()):
+            names = {"displacement": "dates"} | dict.fromkeys(PRODUCTS, "scenes")
+            tables[track] = [f"{folder}/{track}/{names.get(source, 'pairs')}.csv"]
+        for kind, key in (("snow", "optical"), ("offsets", "images")):
+            for name in keys[key]:
+                tables[f"{kind}/{name}"] = [f"{folder}/{kind}/{name}/scenes.csv"]
+        found[region] = tables
+    return found
+
+
+def tables_of_paper(wildcards):
+    """All of those tables."""
+    by_region = scene_tables_by_region().values()
+    return [table for sets in by_region for listed in sets.values() for table in listed]
+
+
 def climate_files(wildcards):
     """What the region's climate is read from."""
     keys = REGIONS[wildcards.region]["climate"]
@@ -891,3 +953,9 @@ def inversion_of_images(wildcards):
 def title_of_images(wildcards):
     """The region's name, and the set of images."""
     return f"{REGIONS[wildcards.region]['name']} · {wildcards.images}"
+
+
+if config.get("manifest") and workflow.is_main_process:
+    manifest.check(
+        config["manifest"], manifest.frozen(frozen_regions(), frozen_models(), config["results"])
+    )
