@@ -1,6 +1,7 @@
 """The manifest of a paper's figures; where one is given already, this run must be as that says."""
 
 import json
+from pathlib import Path
 
 from rockglacier import io, logs, manifest
 
@@ -10,7 +11,7 @@ if __name__ == "__main__":
     found = manifest.frozen(
         given.regions,
         given.models,
-        given.results,
+        Path(snakemake.output.manifest).parents[1],
         tables=given.tables,
         trained=snakemake.input.models,
     )

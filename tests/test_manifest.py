@@ -170,6 +170,23 @@ def test_what_the_workflow_makes_is_listed_but_not_compared(region):
     assert manifest.differences(frozen(region), wanted) == []
 
 
+def test_places_of_a_landscape_do_not_hang_on_where_results_lie(region, tmp_path, monkeypatch):
+    """What :func:`configuration.load` makes of them is as relative as the results."""
+    monkeypatch.chdir(tmp_path)
+    found = []
+    for results in ("results", "elsewhere/products"):
+        dem = f"{results}/valley/landscape/dem.tif"
+        there = region | {"dem": dem, "glaciers": f"{results}/valley/landscape/none.gpkg"}
+        Path(dem).parent.mkdir(parents=True)
+        Path(dem).write_text("heights")
+        provenance.files.cache_clear()
+        found.append(manifest.frozen({"valley": there}, {}, results))
+    assert found[0] == found[1]
+    assert found[0]["configuration"]["regions"]["valley"]["dem"] == "landscape/dem.tif"
+    own = found[0]["files"]["valley"]
+    assert own["landscape/dem.tif"]["made"] and "landscape/none.gpkg" not in own
+
+
 def table(folder, dates):
     """A table of two bursts a date."""
     rows = [

@@ -32,7 +32,8 @@ HOW = (
     "zip hold the checksums of its members, while a SAFE folder's manifest.safe holds those of its "
     "images; of a folder, of the names and checksums of its files."
 )
-COMPARED = ("locks", "configuration", "files", "scenes")
+KEYED, PLACED = ("locks", "configuration"), ("files", "scenes")  # by keys, by places
+COMPARED = (*KEYED, *PLACED)
 # What tables of scenes and pairs tell of them, where they do.
 TOLD = (
     "date", "name", "mission", "satellite", "absolute_orbit", "relative_orbit", "orbit",
@@ -70,7 +71,7 @@ def _digest(file: Path, size: int) -> str:
 
 def place(path: str | Path, region: Settings, results: Path) -> str:
     """The name of ``path`` that is the same on every machine."""
-    path, folder = Path(path), Path(region["file"]).parent
+    path, folder = Path(path).absolute(), Path(region["file"]).parent
     made = results.absolute() / Path(region["file"]).stem / LANDSCAPE
     if path.is_relative_to(made):
         return f"{LANDSCAPE}/{path.relative_to(made).as_posix()}"
@@ -89,19 +90,24 @@ def configuration_of(region: Settings, results: Path) -> Settings:
             return {str(k): portable(v) for k, v in value.items()}
         if isinstance(value, list | tuple):
             return [portable(v) for v in value]
-        if isinstance(value, str) and Path(value).is_absolute():
+        if isinstance(value, str) and _is_path(value, results):
             return place(value, region, results)
         return value
 
     return {str(k): portable(v) for k, v in region.items()} | {"file": Path(region["file"]).name}
 
 
-def sources_of(region: Settings) -> list[Path]:
+def _is_path(text: str, results: Path) -> bool:
+    """Settings come with absolute paths, but of what is made below ``results``."""
+    return Path(text).is_absolute() or Path(text).is_relative_to(results)
+
+
+def sources_of(region: Settings, results: str | Path) -> list[Path]:
     """Files and folders that a region's settings name, and what readers find beside them."""
     found = [path for track in region["tracks"].values() for path in source_paths(track)]
     others = {k: v for k, v in region.items() if k not in ("tracks", "file", "name")}
-    found += [Path(text) for text in _texts(others) if Path(text).is_absolute()]
-    return list(dict.fromkeys(found))
+    found += [Path(text) for text in _texts(others) if _is_path(text, Path(results))]
+    return list(dict.fromkeys(path.absolute() for path in found))
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -121,7 +127,7 @@ def files_of(region: Settings, results: Path) -> dict[str, dict[str, Any]]:
     """
     but = frozenset({results.absolute(), Path(region["file"])})
     found: dict[str, dict[str, Any]] = {}
-    for source in sources_of(region):
+    for source in sources_of(region, results):
         made = source.is_relative_to(results.absolute())
         apart = frozenset() if made else but
         for entry in _entries(source, apart):
@@ -242,7 +248,7 @@ def _unlike(key: str, wanted: Any, found: Any) -> Iterator[str]:
         )
     elif isinstance(wanted, Mapping) and isinstance(found, Mapping):
         for name in sorted({*wanted, *found}):
-            inner = f"{key}: {name}" if key in COMPARED[2:] or ": " in key else f"{key}.{name}"
+            inner = f"{key}: {name}" if key.startswith(PLACED) else f"{key}.{name}"
             if name not in found:
                 if not _is_made(wanted[name]):
                     yield f"{inner} is frozen, but is not here"

@@ -65,6 +65,7 @@ LINES: dict[str, tuple[str, Any]] = {
     "Uncertain": ("0.35", UNSURE),
 }
 RESTING = ("Transitional", "Relict uncertain", "Relict")
+BESIDE = -0.7  # of an axis: where its title begins, above the names of rows
 AROUND = 1.35  # side of an example's window over that of its outline
 LEAST_WINDOW_M = 1000.0
 SLOW_M_YR = 0.01
@@ -94,7 +95,7 @@ def plot_inventory(
     stands the published one (:mod:`rockglacier.accuracy`).
     """
     objects = objects.to_crs(grid.crs)
-    size = WIDTH, max(4.4, 0.58 * WIDTH * proportion(grid) + 1.7)
+    size = WIDTH, max(4.4, 0.48 * WIDTH * proportion(grid) + 1.85)
     with canvas(path, size, title, provenance, dpi=DPI) as figure:
         cells = figure.add_gridspec(2, 2, width_ratios=[2.7, 1.0])
         axes = figure.add_subplot(cells[:, 0], anchor="N")
@@ -207,7 +208,7 @@ def _draw_counts(axes: Axes, counts: Mapping[str, int]) -> None:
     axes.set_xlabel("objects", fontsize=7)
     axes.spines[["top", "right"]].set_visible(False)
     active = sum(counts[name] for name in ACTIVE)
-    axes.set_title(f"b  {sum(counts.values())} objects, {active} active")
+    axes.set_title(f"b  {sum(counts.values())} objects, {active} active", x=BESIDE)
 
 
 def _draw_accuracy(axes: Axes, shares: Mapping[str, accuracy.Share]) -> None:
@@ -230,7 +231,7 @@ def _draw_accuracy(axes: Axes, shares: Mapping[str, accuracy.Share]) -> None:
     axes.tick_params(axis="x", labelsize=7)
     axes.set_xlabel("% (95 % interval)", fontsize=7)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title("c  Accuracy, held out")
+    axes.set_title("c  Accuracy on held-out ground", x=BESIDE)
 
 
 def _note(figure: Figure, text: str) -> None:

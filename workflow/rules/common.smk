@@ -758,7 +758,8 @@ def frozen_regions():
 def frozen_state():
     """Digest of names, sizes and times of all files that their settings name."""
     return [
-        state_of(manifest.sources_of(keys), region) for region, keys in frozen_regions().items()
+        state_of(manifest.sources_of(keys, config["results"]), region)
+        for region, keys in frozen_regions().items()
     ]
 
 
@@ -956,6 +957,11 @@ def title_of_images(wildcards):
 
 
 if config.get("manifest") and workflow.is_main_process:
+    if made_here(config["manifest"]):
+        raise WorkflowError(
+            f"manifest {config['manifest']} lies among the results, where a run writes its own; "
+            "copy it elsewhere and name the copy."
+        )
     manifest.check(
         config["manifest"], manifest.frozen(frozen_regions(), frozen_models(), config["results"])
     )

@@ -114,7 +114,6 @@ rule freeze_manifest:
         regions=lambda w: frozen_regions(),
         models=lambda w: frozen_models(),
         tables=lambda w: scene_tables_by_region(),
-        results=config["results"],
         frozen=config.get("manifest"),
         files=lambda w: frozen_state(),
         code=digest("manifest", "io"),
