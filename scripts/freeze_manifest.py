@@ -1,20 +1,13 @@
 """The manifest of a paper's figures; where one is given already, this run must be as that says."""
 
 import json
-from pathlib import Path
 
 from rockglacier import io, logs, manifest
 
 if __name__ == "__main__":
     logger = logs.start(snakemake.log[0])
     given = snakemake.params
-    found = manifest.frozen(
-        given.regions,
-        given.models,
-        Path(snakemake.output.manifest).parents[1],
-        tables=given.tables,
-        trained=snakemake.input.models,
-    )
+    found = manifest.frozen(given.told, tables=given.tables, trained=snakemake.input.models)
     if given.frozen:
         manifest.check(given.frozen, found)
         logger.info("scenes, files, locks and configuration are those of %s", given.frozen)

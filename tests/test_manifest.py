@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rockglacier import manifest, provenance
+from rockglacier import manifest, origins, provenance
 from rockglacier.errors import ManifestError
 
 PRODUCT = "S1A_IW_SLC__1SDV_20200707T052647.SAFE"
@@ -51,7 +51,8 @@ def frozen(region, tables=None, **models):
     provenance.files.cache_clear()
     results = Path(region["file"]).parent / "results"
     named = None if tables is None else {"valley": tables}
-    return manifest.frozen({"valley": region}, models, results, tables=named)
+    told = origins.described({"valley": region}, models, results)
+    return manifest.frozen(told, tables=named)
 
 
 def unlike(wanted, region, **options):
@@ -78,7 +79,7 @@ def test_real_data_are_named_below_their_folder(region, monkeypatch):
     found = frozen(region)
     assert "${ROCKGLACIER_DATA}/S1A_POEORB.EOF" in found["files"]["valley"]
     track = found["configuration"]["regions"]["valley"]["tracks"]["t1"]
-    assert (track["orbits"], track["path"]) == ("${ROCKGLACIER_DATA}/.", "scenes")
+    assert (track["orbits"], track["path"]) == ("${ROCKGLACIER_DATA}", "scenes")
 
 
 def _same_size_and_time(path):
@@ -180,7 +181,7 @@ def test_places_of_a_landscape_do_not_hang_on_where_results_lie(region, tmp_path
         Path(dem).parent.mkdir(parents=True)
         Path(dem).write_text("heights")
         provenance.files.cache_clear()
-        found.append(manifest.frozen({"valley": there}, {}, results))
+        found.append(manifest.frozen(origins.described({"valley": there}, {}, results)))
     assert found[0] == found[1]
     assert found[0]["configuration"]["regions"]["valley"]["dem"] == "landscape/dem.tif"
     own = found[0]["files"]["valley"]

@@ -1,10 +1,9 @@
 """What the figures of a paper rest on, frozen: scenes, orbits, checksums, locks, configuration.
 
-A place is named so that it is the same on every machine: below ``${ROCKGLACIER_DATA}``, or as seen
-from the region's file. What the workflow makes itself, such as a simulated landscape, is listed
-but not compared: it follows from the configuration and the rest.
+What the workflow makes itself, such as a simulated landscape, is listed but not compared: it
+follows from the configuration and the rest.
 
-Imports only the standard library and what is as light: Snakemake itself imports this module.
+Imports only the standard library: Snakemake itself imports this module, and so do jobs.
 """
 
 from __future__ import annotations
@@ -13,18 +12,17 @@ import csv
 import hashlib
 import json
 import logging
-import os
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rockglacier import provenance
-from rockglacier.configuration import DATA, LANDSCAPE, ROOT, Settings, data_folder, source_paths
 from rockglacier.errors import ManifestError
 
 logger = logging.getLogger(__name__)
 
+ROOT = provenance.LIBRARY.parents[1]
 WHOLE_BYTES = 32 * 2**20
 END_BYTES = 2**20
 HOW = (
@@ -69,70 +67,19 @@ def _digest(file: Path, size: int) -> str:
         return _of(str(size).encode() + ends + content.read(END_BYTES))
 
 
-def place(path: str | Path, region: Settings, results: Path) -> str:
-    """The name of ``path`` that is the same on every machine."""
-    path, folder = Path(path).absolute(), Path(region["file"]).parent
-    made = results.absolute() / Path(region["file"]).stem / LANDSCAPE
-    if path.is_relative_to(made):
-        return f"{LANDSCAPE}/{path.relative_to(made).as_posix()}"
-    if path.is_relative_to(results.absolute()):
-        return f"<results>/{path.relative_to(results.absolute()).as_posix()}"
-    if path.is_relative_to(data_folder()):
-        return f"{DATA}/{path.relative_to(data_folder()).as_posix()}"
-    return Path(os.path.relpath(path, folder)).as_posix()
+def files_of(sources: Iterable[Mapping[str, Any]], apart: Iterable[str]) -> dict[str, Any]:
+    """Checksums of ``sources`` by place; of a folder, of each file or product in it.
 
-
-def configuration_of(region: Settings, results: Path) -> Settings:
-    """The settings of a region as resolved, whose paths are places."""
-
-    def portable(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {str(k): portable(v) for k, v in value.items()}
-        if isinstance(value, list | tuple):
-            return [portable(v) for v in value]
-        if isinstance(value, str) and _is_path(value, results):
-            return place(value, region, results)
-        return value
-
-    return {str(k): portable(v) for k, v in region.items()} | {"file": Path(region["file"]).name}
-
-
-def _is_path(text: str, results: Path) -> bool:
-    """Settings come with absolute paths, but of what is made below ``results``."""
-    return Path(text).is_absolute() or Path(text).is_relative_to(results)
-
-
-def sources_of(region: Settings, results: str | Path) -> list[Path]:
-    """Files and folders that a region's settings name, and what readers find beside them."""
-    found = [path for track in region["tracks"].values() for path in source_paths(track)]
-    others = {k: v for k, v in region.items() if k not in ("tracks", "file", "name")}
-    found += [Path(text) for text in _texts(others) if _is_path(text, Path(results))]
-    return list(dict.fromkeys(path.absolute() for path in found))
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        for one in value:
-            yield from _texts(one)
-    elif isinstance(value, str):
-        yield value
-
-
-def files_of(region: Settings, results: Path) -> dict[str, dict[str, Any]]:
-    """Checksums of a region's sources by place; of a folder, of each file or product in it.
-
-    What the workflow makes has ``made`` beside it; what of that is not there yet is left out.
+    ``sources`` and ``apart`` are those of a region (:func:`origins.described`). What the workflow
+    makes has ``made`` beside it; what of that is not there yet is left out.
     """
-    but = frozenset({results.absolute(), Path(region["file"])})
-    found: dict[str, dict[str, Any]] = {}
-    for source in sources_of(region, results):
-        made = source.is_relative_to(results.absolute())
-        apart = frozenset() if made else but
-        for entry in _entries(source, apart):
-            own = checksum(entry, apart)
-            found[place(entry, region, results)] = own | ({"made": True} if made else {})
+    found: dict[str, Any] = {}
+    for one in sources:
+        source = Path(one["path"])
+        but = frozenset() if one["made"] else frozenset(map(Path, apart))
+        for entry in _entries(source, but):
+            name = str(PurePosixPath(one["place"]) / entry.relative_to(source).as_posix())
+            found[name] = checksum(entry, but) | ({"made": True} if one["made"] else {})
     return found
 
 
@@ -200,24 +147,22 @@ def _git(*command: str) -> str | None:
 
 
 def frozen(
-    regions: Mapping[str, Settings],
-    models: Mapping[str, Settings],
-    results: str | Path,
+    told: Mapping[str, Any],
     *,
     tables: Mapping[str, Mapping[str, Iterable[str | Path]]] | None = None,
     trained: Iterable[str | Path] = (),
 ) -> dict[str, Any]:
-    """The manifest of ``regions`` and ``models`` (settings of :mod:`configuration`).
+    """The manifest of the settings and sources that :func:`origins.described` tells.
 
     ``tables``: of each region, by the name of a track or a set, tables of the scenes it used;
     without them the manifest names no scenes. ``trained``: files of models, for the record.
     """
-    results = Path(results)
-    configuration = {name: configuration_of(keys, results) for name, keys in regions.items()}
     found: dict[str, Any] = {
-        "checksums": HOW, "code": code(), "locks": locks(),
-        "configuration": {"regions": configuration, "models": dict(models)},
-        "files": {name: files_of(keys, results) for name, keys in regions.items()},
+        "checksums": HOW, "code": code(), "locks": locks(), "configuration": told["configuration"],
+        "files": {
+            region: files_of(sources, told["apart"][region])
+            for region, sources in told["sources"].items()
+        },
     }  # fmt: skip
     found["models"] = {Path(path).stem: checksum(Path(path)) for path in trained}
     if tables is not None:

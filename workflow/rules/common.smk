@@ -5,8 +5,7 @@ import json
 from functools import cache
 from types import SimpleNamespace as Wildcards
 
-from rockglacier import citations
-from rockglacier import manifest
+from rockglacier import citations, manifest, origins
 from rockglacier.configuration import load, load_models, names_in, source_paths
 from rockglacier.provenance import digest, files, state
 from rockglacier.topsstack import commands
@@ -755,11 +754,16 @@ def frozen_regions():
     return {r: keys for r, keys in REGIONS.items() if r in (*paper_regions(), *training)}
 
 
+def paper_origins():
+    """Their settings, and where their sources lie."""
+    return origins.described(frozen_regions(), frozen_models(), config["results"])
+
+
 def frozen_state():
-    """Digest of names, sizes and times of all files that their settings name."""
+    """Digest of names, sizes and times of the files of those sources."""
     return [
-        state_of(manifest.sources_of(keys, config["results"]), region)
-        for region, keys in frozen_regions().items()
+        state_of([one["path"] for one in sources], region)
+        for region, sources in paper_origins()["sources"].items()
     ]
 
 
@@ -962,6 +966,4 @@ if config.get("manifest") and workflow.is_main_process:
             f"manifest {config['manifest']} lies among the results, where a run writes its own; "
             "copy it elsewhere and name the copy."
         )
-    manifest.check(
-        config["manifest"], manifest.frozen(frozen_regions(), frozen_models(), config["results"])
-    )
+    manifest.check(config["manifest"], manifest.frozen(paper_origins()))

@@ -111,8 +111,7 @@ rule freeze_manifest:
         mem_mb=megabytes(500, 0),
         runtime=minutes(60, 0),
     params:
-        regions=lambda w: frozen_regions(),
-        models=lambda w: frozen_models(),
+        told=lambda w: paper_origins(),
         tables=lambda w: scene_tables_by_region(),
         frozen=config.get("manifest"),
         files=lambda w: frozen_state(),
