@@ -177,6 +177,18 @@ def test_numbers_of_the_map_are_those_of_the_products(valley, tmp_path, drawn):
     assert "does not say what it is the share of" in drawn[0].get_supxlabel().replace("\n", " ")
 
 
+def test_an_empty_inventory_has_a_map_and_no_accuracy_of_objects(valley, tmp_path, drawn):
+    nothing = valley.objects.iloc[:0]
+    plates.plot_inventory(
+        valley.probability, valley.height, nothing, {"fusion": ALONE}, tmp_path / "one.png",
+        grid=GRID,
+    )  # fmt: skip
+    assert "b  0 objects, 0 active" in words(drawn[0])
+    assert [t.get_text() for t in drawn[0].axes[2].texts][:2] == ["90.1 (94.0–97.5)", "unknown"]
+    chosen = plates.examples(nothing, valley.labels, valley.maps(), grid=GRID)
+    assert [one.what for one in chosen] == ["Clean glacier"]
+
+
 def test_probability_has_the_colours_of_its_bar_and_relief_none(valley, tmp_path, drawn):
     valley.inventory(tmp_path / "one.png")
     image, axes = page(tmp_path / "one.png"), drawn[0].axes[0]

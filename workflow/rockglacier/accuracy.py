@@ -7,6 +7,7 @@ of objects that were right: the interval beside it is Wilson's of 176 in 213. It
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -28,7 +29,9 @@ class Share(NamedTuple):
 
     @property
     def percent(self) -> str:
-        """The share and its interval as a reader wants them."""
+        """The share and its interval as a reader wants them; unknown where there is none."""
+        if math.isnan(self.value):
+            return "unknown"
         value, low, high = (f"{100.0 * one:.1f}" for one in self)
         return f"{value} ({low}–{high})"
 

@@ -24,7 +24,7 @@ from rockglacier import accuracy
 from rockglacier.accuracy import ACTIVE, ACTIVITIES
 from rockglacier.conventions import MAP, Kind, VelocitySource
 from rockglacier.errors import SceneError
-from rockglacier.evaluation import matched
+from rockglacier.evaluation import FUSION, matched
 from rockglacier.figures import (
     NOTHING,
     Map,
@@ -68,7 +68,7 @@ RESTING = ("Transitional", "Relict uncertain", "Relict")
 BESIDE = -0.7  # of an axis: where its title begins, above the names of rows
 AROUND = 1.35  # side of an example's window over that of its outline
 LEAST_WINDOW_M = 1000.0
-SLOW_M_YR = 0.01
+SLOW_M_YR = 0.01  # below which the scale of velocity is linear
 # What is shown of a factor: title, unit and meaning, colours.
 SHOWN = {
     "backscatter_std": ("Variation of VV", "dB, standard\ndeviation of dates", "viridis"),
@@ -107,7 +107,7 @@ def plot_inventory(
         _explain(axes, objects)
         counts = accuracy.counted(objects["ActiCl"])
         _draw_counts(figure.add_subplot(cells[0, 1]), counts)
-        _draw_accuracy(figure.add_subplot(cells[1, 1]), accuracy.shares(next(iter(sides.values()))))
+        _draw_accuracy(figure.add_subplot(cells[1, 1]), accuracy.shares(sides[FUSION]))
         _note(figure, accuracy.NOTE)
 
 
