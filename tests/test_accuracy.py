@@ -51,6 +51,7 @@ def test_latex_shows_the_same_and_escapes_names(found):
         r"Valley \& more & fusion & 10 & 7 & 96.1 (94.0--97.5) & 75.0 (46.8--91.1) & "
         r"60.0 (35.8--80.2) & 66.7 (41.7--84.8) \\"
     )
+    assert rows[2].startswith(" & snow")  # a region's name stands once
     assert rows[2].split(" & ")[2:6] == ["", "", "90.1 (94.0--97.5)", ""]
     assert rows[3] == r"published &  &  & 213 & 82.6 (77.0--87.1) &  &  &  \\"
     assert all(row.count(" & ") == 7 for row in rows[:4])

@@ -186,7 +186,8 @@ def test_an_empty_inventory_has_a_map_and_no_accuracy_of_objects(valley, tmp_pat
     assert "b  0 objects, 0 active" in words(drawn[0])
     assert [t.get_text() for t in drawn[0].axes[2].texts][:2] == ["90.1 (94.0–97.5)", "unknown"]
     chosen = plates.examples(nothing, valley.labels, valley.maps(), grid=GRID)
-    assert [one.what for one in chosen] == ["Clean glacier"]
+    assert [one.name for one in chosen] == ["RGU2", "RGU5", "g2"]
+    assert chosen[0].whence == "labelled, not found as such"
 
 
 def test_probability_has_the_colours_of_its_bar_and_relief_none(valley, tmp_path, drawn):
@@ -256,9 +257,16 @@ def test_what_a_region_lacks_is_left_out_of_its_examples(valley, caplog):
     assert found[2].outline.equals(disc(*ICE["g2"][:3]))
     # Without a labelled object of a kind all of the inventory's stand for it.
     none = labels[labels["kind"] == int(Kind.CLEAN)]
-    assert plates.examples(valley.objects, none, maps, grid=GRID)[0].name == "RGU2"
+    first = plates.examples(valley.objects, none, maps, grid=GRID)[0]
+    assert (first.name, first.whence) == ("RGU2", "found, not labelled")
+    # Labelled ones that the inventory does not tell as such stand for themselves.
+    mistaken = valley.objects.assign(
+        ActiCl=valley.objects["ActiCl"].replace({"Transitional": "Active", "Relict": "Active"})
+    )
+    second = plates.examples(mistaken, labels, maps, grid=GRID)[1]
+    assert (second.name, second.whence) == ("RGU5", "labelled, not found as such")
     with pytest.raises(SceneError, match="none of 1 objects"):
-        plates.examples(valley.objects.iloc[6:7], dry, maps, grid=GRID)
+        plates.examples(valley.objects.iloc[6:7], dry.iloc[:0], maps, grid=GRID)
 
 
 def test_each_column_has_the_colours_of_its_own_bar(valley, tmp_path, drawn):
@@ -287,8 +295,8 @@ def test_a_technique_that_did_not_see_is_hatched_and_offsets_are_no_interferomet
     shown = valley.velocity["velocity_source"] == VelocitySource.INTERFEROMETRY
     np.testing.assert_array_equal(maps["velocity"].notnull(), shown)
     two = [
-        plates.Example("Unseen by radar", "RGU6", disc(*OBJECTS["RGU6"][:3]), 0.7),
-        plates.Example("Told by offsets", "RGU4", disc(*OBJECTS["RGU4"][:3]), 0.95),
+        plates.Example("Unseen by radar", "", "RGU6", disc(*OBJECTS["RGU6"][:3]), 0.7),
+        plates.Example("Told by offsets", "", "RGU4", disc(*OBJECTS["RGU4"][:3]), 0.95),
     ]
     plates.plot_examples(two, maps, valley.height, tmp_path / "two.png", grid=GRID)
     figure, image = drawn[0], page(tmp_path / "two.png")
@@ -297,6 +305,15 @@ def test_a_technique_that_did_not_see_is_hatched_and_offsets_are_no_interferomet
         assert np.ptp(unseen, axis=1).max() <= 2 and unseen.std() > 10.0  # grey lines
     seen = around(image, figure, figure.axes[1], 45, 45, half=20)
     assert seen.std(axis=0).max() < 1.0
+
+
+@pytest.mark.parametrize("first", [disc(75, 15, 3), disc(107, 15, 4)], ids=["small", "unseen"])
+def test_a_wide_view_of_slow_ground_leaves_the_others_their_colours(valley, tmp_path, drawn, first):
+    outlines = [first, disc(75, 15, 3), disc(60, 78, 18)]
+    chosen = [plates.Example("", "", "", outline, 0.5) for outline in outlines]
+    plates.plot_examples(chosen, valley.maps(), valley.height, tmp_path / "two.png", grid=GRID)
+    bar = drawn[0].axes[15]._colorbar
+    assert 0.8 <= bar.norm.vmax <= 1.0 and bar.extend == "neither"
 
 
 def test_a_region_without_a_technique_shows_the_others(valley, tmp_path, drawn):

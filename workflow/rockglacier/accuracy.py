@@ -98,13 +98,17 @@ def table(regions: Mapping[str, tuple[Mapping[str, Any], Iterable[object]]]) -> 
 
 def latex(found: pd.DataFrame) -> str:
     """:func:`table` as LaTeX (needs booktabs): per cent with intervals, and what they are."""
-    heads = ["Region", "Told by", "Objects", "Active", *MEASURES.values()]
+    heads = ["Region", "Told by", "Objects", "Active", *(f"{m} (%)" for m in MEASURES.values())]
     lines = [
         rf"\begin{{tabular}}{{ll{'r' * (len(heads) - 2)}}}", r"\toprule",
         " & ".join(map(_escaped, heads)) + r" \\", r"\midrule",
     ]  # fmt: skip
+    last = ""
     for _, row in found.iterrows():
         cells = [_escaped(_text(row[name])) for name in ("region", "side", "objects", "active")]
+        if row["region"] == last:
+            cells[0] = ""
+        last = row["region"]
         for name in MEASURES:
             share = Share(*(float(row[f"{name}{end}"]) for end in ("", "_low", "_high")))
             cells.append("" if pd.isna(share.value) else share.percent.replace("–", "--"))

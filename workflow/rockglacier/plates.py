@@ -244,9 +244,10 @@ def _note(figure: Figure, text: str) -> None:
 
 @dataclass(frozen=True)
 class Example:
-    """An object that stands for its kind: what of, its name, outline and mean probability."""
+    """An object that stands for its kind: what of, whence, its name, outline, mean probability."""
 
     what: str
+    whence: str
     name: str
     outline: Any
     probability: float
@@ -267,9 +268,9 @@ def examples(
     those of :func:`maps_of`.
 
     Rock glaciers come from the inventory: those that share half of their union with a labelled one
-    of their kind, or all of their kind where none does. Among those at least as large as their
-    median the one is taken that most techniques see half of; of these the likeliest (mean
-    ``probability``, of glaciers ``p_clean``).
+    of their kind. Where none does the labelled ones stand for their kind, and where there are none
+    the inventory's. Among those at least as large as their median the one is taken that most
+    techniques see half of; of these the likeliest (mean ``probability``, of glaciers ``p_clean``).
 
     Raises
     ------
@@ -279,26 +280,26 @@ def examples(
     objects, labels = objects.to_crs(grid.crs), labels.to_crs(grid.crs)
     bare = objects["SeedType"] == "bare/active"
     named = objects.rename(columns={"PrimaryID": "name"})
-    ice = labels[labels["kind"] == int(Kind.CLEAN)]
+    known = {kind: labels[labels["kind"] == int(kind)].reset_index(drop=True) for kind in Kind}
+    ice = known[Kind.CLEAN]
     if ice.empty and glaciers is not None:
         ice = glaciers.to_crs(grid.crs).assign(name="glacier")
+    active, resting = named[bare & named["ActiCl"].isin(ACTIVE)], named["ActiCl"].isin(RESTING)
     wanted = (
-        ("Active, bare", named[bare & named["ActiCl"].isin(ACTIVE)], Kind.ACTIVE),
-        ("Transitional or relict, mixed", named[named["ActiCl"].isin(RESTING)], Kind.RESTING),
-        ("Clean glacier", ice, Kind.CLEAN),
-    )
+        ("Active, bare", "probability", *_known(active, known[Kind.ACTIVE])),
+        ("Transitional or relict, mixed", "probability",
+         *_known(named[resting], known[Kind.RESTING])),
+        ("Clean glacier", "p_clean", "outlined", ice),
+    )  # fmt: skip
     found = []
-    for what, candidates, kind in wanted:
-        clean = kind == Kind.CLEAN
-        if not clean:
-            candidates = _known(candidates, labels[labels["kind"] == int(kind)])
-        chosen = _likeliest(candidates, maps, "p_clean" if clean else "probability", grid)
+    for what, of, whence, candidates in wanted:
+        chosen = _likeliest(candidates, maps, of, grid)
         if chosen is None:
             logger.warning("no object to show: %s", what)
             continue
         row, P = chosen
-        found.append(Example(what, str(row["name"]), row.geometry, P))
-        logger.info("%s: %s, probability %.2f", what, row["name"], P)
+        found.append(Example(what, whence, str(row["name"]), row["geometry"], P))
+        logger.info("%s: %s (%s), probability %.2f", what, row["name"], whence, P)
     if not found:
         raise SceneError(
             f"none of {len(objects)} objects of the inventory is active and bare, or transitional "
@@ -307,11 +308,18 @@ def examples(
     return found
 
 
-def _known(objects: GeoDataFrame, labels: GeoDataFrame) -> GeoDataFrame:
-    """Those of ``objects`` that are labelled ones; all of them where none is."""
+def _known(objects: GeoDataFrame, labels: GeoDataFrame) -> tuple[str, GeoDataFrame]:
+    """Those of ``objects`` that are labelled, else ``labels``, else ``objects``; first, which.
+
+    Both are of one kind.
+    """
     objects = objects.reset_index(drop=True)
-    pairs = matched(objects, labels.reset_index(drop=True))
-    return objects.iloc[np.sort(pairs[pairs >= 0])] if (pairs >= 0).any() else objects
+    pairs = matched(objects, labels)
+    if (pairs >= 0).any():
+        return "found and labelled", objects.iloc[np.sort(pairs[pairs >= 0])]
+    if len(labels):
+        return "labelled, not found as such", labels
+    return "found, not labelled", objects
 
 
 def _likeliest(
@@ -432,8 +440,11 @@ def _columns(maps: xr.Dataset, windows: Sequence[tuple[slice, slice]]) -> list[M
         parts = [maps[name].transpose(*MAP).values[w].ravel() for w in windows]
         return xr.DataArray(np.concatenate(parts), dims="pixel", attrs=maps[name].attrs)
 
+    # By the fastest window: a wide one of slow ground must not take the others' colours.
+    fast = [percentile(maps["velocity"].transpose(*MAP)[w], 98.0) for w in windows]
+    limit = nice(float(np.fmax.reduce([*fast, 10.0 * SLOW_M_YR])))  # NaN where none is seen
     told: dict[str, tuple[str, Map]] = {
-        "velocity": ("m/yr, positive\ndown the slope", _velocity_scale(shown("velocity")))
+        "velocity": ("m/yr, positive\ndown the slope", _velocity_scale(shown("velocity"), limit))
     }
     for name, (text, label, colours) in SHOWN.items():
         if name in maps:
@@ -443,12 +454,11 @@ def _columns(maps: xr.Dataset, windows: Sequence[tuple[slice, slice]]) -> list[M
     return [replace(scale, values=maps[n], label=label) for n, (label, scale) in told.items()]
 
 
-def _velocity_scale(values: xr.DataArray) -> Map:
+def _velocity_scale(values: xr.DataArray, limit: float) -> Map:
     """Colours around zero, logarithmic from SLOW_M_YR on: what creeps by centimetres shows too."""
     import matplotlib as mpl
     from matplotlib.colors import SymLogNorm
 
-    limit = nice(max(percentile(values, 98.0), 10.0 * SLOW_M_YR))
     decades = [one for one in (0.1, 1.0, 10.0, 100.0) if one <= limit][-2:]
     return Map(
         values, "InSAR velocity", "", mpl.colormaps["RdBu_r"],
@@ -495,10 +505,10 @@ def _legend(axes: Axes) -> None:
 def _about(chosen: Sequence[Example]) -> str:
     """Which objects these are, and how they were chosen."""
     named = "; ".join(
-        f"{'abcdefgh'[k]} {one.name} (mean probability {one.probability:.2f})"
+        f"{'abcdefgh'[k]} {one.name} ({one.whence}, mean probability {one.probability:.2f})"
         for k, one in enumerate(chosen)
     )
     return (
-        f"{named}. Chosen: of the labelled objects of a kind at least as large as their median, "
-        "those that most techniques see half of; of these the likeliest (glaciers: to be clean)."
+        f"{named}. Of the objects of a kind at least as large as their median those are taken that "
+        "most techniques see half of; of these the likeliest (glaciers: to be clean)."
     )
