@@ -143,7 +143,7 @@ def _git(*command: str) -> str | None:
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return said.stdout.strip()
+    return said.stdout.rstrip()
 
 
 def frozen(
