@@ -70,7 +70,8 @@ rule summarise:
         networks=every_track("network.json", but=["displacement", *GRD]),
         cycles=every_track("cycles.zarr", but=["displacement", *GRD]),
         truths=every_track(
-            "truth.zarr", but=["displacement", "scenes", "landscape_scenes", *GRD, *IMAGES, *INTERFEROGRAMS]
+            "truth.zarr",
+            but=["displacement", "scenes", "landscape_scenes", *GRD, *IMAGES, *INTERFEROGRAMS],
         ),
         figures=figures_of,
         backscatter=every_track("backscatter.zarr", but=WITHOUT_BACKSCATTER),
