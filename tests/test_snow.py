@@ -1,7 +1,4 @@
-"""Factors of the snow index: of series whose course is known, and of a real pixel."""
-
-from collections.abc import Callable
-from pathlib import Path
+"""Factors of the snow index: of series whose course is known."""
 
 import numpy as np
 import pandas as pd
@@ -115,28 +112,3 @@ def test_too_few_clear_dates_tell_nothing() -> None:
     assert (inner["count"] < 15).all()
     assert all(inner[name].isnull().all() for name in found if name != "count")
     assert found["amplitude"].isel(y=slice(6, None)).notnull().all()
-
-
-def test_a_real_pixel_loses_its_snow_in_summer(real_data: Callable[[str], Path]) -> None:
-    """30 years of Landsat 4 to 8: snow of 0.9 in winter, bare ground in August and September."""
-    file = real_data("optical/lcmap_landsat_pixel_series") / (
-        "sample_WA_grid08_row9_col2267_persistent_snow.csv"
-    )
-    rows = np.genfromtxt(file, delimiter=",")
-    days = pd.to_datetime([pd.Timestamp.fromordinal(int(day)) for day in rows[:, 0]])
-    clear = np.isin(rows[:, 8], (0, 1, 3))  # clear, water, snow
-    green, swir = (xr.DataArray(np.where(clear, rows[:, k] / 1e4, np.nan)) for k in (2, 5))
-    index = snow.index(green, swir).values
-    values = xr.DataArray(
-        index[:, None, None], dims=("date", "y", "x"), attrs={"units": "1"},
-        coords={"date": days, "y": [0.0], "x": [0.0]},
-    )  # fmt: skip
-    values = values.groupby("date").mean().assign_attrs(units="1")  # two paths see some days
-    found = snow.variation(values, melt_months=[8, 9])
-    month = days.month.to_numpy()
-    winter = np.nanmedian(index[np.isin(month, (1, 2, 3, 4))])
-    summer = np.nanmedian(index[np.isin(month, (8, 9))])
-    assert winter > 0.8 and summer < -0.2
-    assert mean(found, "melt_mean") == pytest.approx(summer, abs=0.25)
-    assert 150 < mean(found, "snow_off") < 260
-    assert mean(found, "amplitude") > 0.4 and mean(found, "count") > 100
