@@ -24,6 +24,11 @@ if __name__ == "__main__":
     shift_m = sorted(products).index(snakemake.wildcards.region) * training.REGION_M
     labels = geopandas.read_file(snakemake.input.labels)
     factors = io.open_dataset(snakemake.input.factors, rows=min(ROWS, grid.height))
+    judged = {
+        "surface": io.open_dataset(snakemake.input.relief)[["elevation", "slope"]].load(),
+        "block_m": block_m,
+        "unknown_m": snakemake.params.unknown_m,
+    }
     found, whole = {}, None
     for side, part in validation.alone(techniques).items():
         try:
@@ -37,13 +42,14 @@ if __name__ == "__main__":
             logger.warning("%s alone tells nothing: %s", side, error)
             continue
         whole = whole or told
-        found[side] = validation.scores(told.maps, labels, grid, told.shape, block_m=block_m)
+        found[side] = validation.scores(told.maps, labels, grid, told.shape, **judged)
         objects = found[side]["objects"]
         logger.info("%s: F1 of objects %.2f", side, objects["f1"])
     made = provenance.record(
         parameters=dict(snakemake.params.items()), sources=[*snakemake.input.samples]
     )
-    document = {"block_m": block_m, "sides": found, **made}
+    heights = validation.height_and_slope(labels, grid, **judged)
+    document = {"block_m": block_m, "sides": found, "height_and_slope": heights, **made}
     with io.atomic(snakemake.output.evaluation) as partial:
         partial.write_text(json.dumps(document, indent=2) + "\n")
     io.write_table(validation.table(found), snakemake.output.table)

@@ -167,6 +167,17 @@ def test_images_are_a_region_with_their_defaults(config, tmp_path):
     assert etna["images"]["landsat"]["path"] == str(tmp_path / "stack")
 
 
+def test_terrain_alone_is_a_region_where_its_place_and_a_product_are_given(config, tmp_path):
+    alone = "name: Ground\ndem: stack\narea: [7, 45, 8, 46]\nfactors: true\n"
+    write(tmp_path, "etna", alone)
+    etna = load(config, CONFIG)["etna"]
+    assert etna["tracks"] == etna["images"] == {} and etna["factors"] is True
+    for line in ("dem: stack\n", "area: [7, 45, 8, 46]\n", "factors: true\n"):
+        write(tmp_path, "etna", alone.replace(line, ""))
+        with pytest.raises(ConfigurationError, match="or dem and area, and what to make of them"):
+            load(config, CONFIG)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -3,7 +3,8 @@
 import geopandas
 import numpy as np
 import pytest
-from shapely.geometry import box
+from shapely.geometry import Point, box
+from sklearn.metrics import roc_auc_score
 
 from rockglacier import evaluation
 
@@ -106,3 +107,69 @@ def test_the_paired_bootstrap_covers_the_difference() -> None:
         inside.append(low <= 0.3 <= high)
         assert high - low < 0.5  # what both share does not widen it
     assert 0.87 < np.mean(inside) < 0.99
+
+
+def test_matching_weights_give_other_ground_the_strata_of_what_is_looked_for() -> None:
+    rng = np.random.default_rng(4)
+    height = rng.uniform(0.0, 1.0, 20_000)
+    truth = rng.random(height.size) < 0.1 * height**2
+    stratum = np.where(height < 0.2, -1, (height * 20).astype(int))
+    weight = evaluation.matching_weight(truth, stratum)
+    assert (weight[height < 0.2] == 0.0).all()
+    for one in range(4, 20):
+        here = stratum == one
+        assert weight[here & ~truth].sum() == pytest.approx((here & truth).sum())
+    # Height alone tells much of all ground, and nothing of matched ground.
+    assert roc_auc_score(truth, height) > 0.7
+    assert roc_auc_score(truth, height, sample_weight=weight) == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_stratum_that_lacks_one_of_both_does_not_count() -> None:
+    truth = np.array([True, True, False, False, False])
+    weight = evaluation.matching_weight(truth, np.array([0, 1, 1, 1, 2]))
+    np.testing.assert_allclose(weight, [0.0, 1.0, 0.5, 0.5, 0.0])
+    nowhere = evaluation.matching_weight(truth, np.full(5, -1))
+    assert (nowhere == 0.0).all()
+    assert np.isnan(evaluation.blocked_auc(truth, np.arange(5.0), np.arange(5), nowhere)).all()
+
+
+def test_the_area_under_the_curve_is_that_of_weighted_samples() -> None:
+    rng = np.random.default_rng(5)
+    truth = rng.random(3000) < 0.2
+    P = rng.normal(size=truth.size) + truth
+    weight = rng.uniform(0.0, 2.0, truth.size)
+    told, low, high = evaluation.blocked_auc(truth, P, np.arange(truth.size), weight)
+    assert told == pytest.approx(roc_auc_score(truth, P, sample_weight=weight))
+    assert low < told < high
+    # Classes of rank hardly change the area: the middle of draws is where it is.
+    assert 0.5 * (low + high) == pytest.approx(told, abs=0.004)
+
+
+def test_the_interval_of_an_area_covers_it_where_neighbours_are_alike() -> None:
+    """Of 40 blocks whose samples share most of their chance; single samples feign certainty."""
+    rng = np.random.default_rng(6)
+    block = np.repeat(np.arange(40), 25)
+    both = [[1.0, 0.5], [0.5, 1.0]]
+
+    def drawn() -> tuple[np.ndarray, np.ndarray]:
+        shared = rng.multivariate_normal([0.0, 0.0], both, 40)[block]
+        return shared[:, 0] > 0.0, shared[:, 1] + 1e-3 * rng.normal(size=block.size)
+
+    many = rng.multivariate_normal([0.0, 0.0], both, 400_000)
+    area = roc_auc_score(many[:, 0] > 0.0, many[:, 1])
+    inside, alone = [], []
+    for seed in range(100):
+        truth, P = drawn()
+        for number, out in ((block, inside), (np.arange(block.size), alone)):
+            _, low, high = evaluation.blocked_auc(truth, P, number, draws=200, seed=seed)
+            out.append(low <= area <= high)
+    assert 0.87 < np.mean(inside) < 0.99
+    assert np.mean(alone) < 0.5
+
+
+def test_an_outline_finds_one_of_the_points_within_it() -> None:
+    found = geopandas.GeoDataFrame(geometry=[box(0, 0, 10, 10), box(20, 0, 30, 10)])
+    places = [Point(9.0, 9.0), Point(5.5, 5.0), Point(15.0, 5.0), Point(29.0, 1.0)]
+    points = geopandas.GeoDataFrame(geometry=[place.buffer(2.0) for place in places])
+    np.testing.assert_array_equal(evaluation.holding(found, points), [-1, 0, -1, 1])
+    np.testing.assert_array_equal(evaluation.holding(found.iloc[:0], points), [-1] * 4)

@@ -8,7 +8,9 @@ import landscape
 import numpy as np
 import pandas as pd
 import pytest
+from pyproj import Transformer
 from shapely.geometry import Point, box
+from sklearn.metrics import roc_auc_score
 
 from rockglacier.conventions import Kind
 from rockglacier.errors import SceneError
@@ -44,6 +46,32 @@ def test_points_stand_for_discs(tmp_path: Path) -> None:
     pd.DataFrame({"lon": middle.x, "lat": middle.y}).to_csv(tmp_path / "p.csv", index=False)
     found = labels.read_labels(tmp_path / "p.csv", grid, kinds={"active": []}, radius_m=80.0)
     assert float(found.area[0]) == pytest.approx(np.pi * 80.0**2, rel=0.02)
+    assert found["point"].all()
+
+
+def test_columns_of_a_table_are_mapped_and_rows_off_the_earth_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    grid, *_ = landscape.make(side=60)
+    x, y = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True).transform(
+        [601_200.0, 601_600.0], [5_198_800.0, 5_198_400.0]
+    )
+    table = pd.DataFrame({
+        "POINT_X": [x[0], x[1], y[0], np.nan], "POINT_Y": [y[0], y[1], 98.95, y[0]],
+        "state": ["Active", "Relict", "Active", "Active"], "id": ["a", "b", "c", "d"],
+    })  # fmt: skip
+    table.to_csv(tmp_path / "p.csv", index=False)
+    where = {"lon": "POINT_X", "lat": "point_y"}
+    kinds = {"active": ["Active"], "resting": ["Relict"]}
+    found = labels.read_labels(
+        tmp_path / "p.csv", grid, kinds=kinds, column="state", name="id", **where
+    )
+    assert list(found["name"]) == ["a", "b"]
+    assert list(found["kind"]) == [Kind.ACTIVE, Kind.RESTING]
+    np.testing.assert_allclose(found.centroid.x, [601_200.0, 601_600.0], atol=0.1)
+    assert "2 of 4 rows have no place on Earth" in caplog.text
+    with pytest.raises(SceneError, match=r"columns POINT_X, .*; lon and lat are needed: .*lon"):
+        labels.read_labels(tmp_path / "p.csv", grid, kinds=kinds, column="state")
 
 
 def test_samples_stand_for_all_ground_and_keep_their_distance() -> None:
@@ -75,6 +103,30 @@ def test_background_may_be_as_high_and_steep_as_objects_are() -> None:
     assert abs(means[True] - means[False]) < 600.0
     plain = labels.samples(known, grid, factors, background=2000)
     assert plain[plain["kind"] == 0]["y"].mean() < means[False] - 1000.0
+    # Neither height nor slope tells them apart any longer; the number asked for is what they weigh.
+    for name in ("elevation", "slope"):
+        areas = [
+            roc_auc_score(of["kind"] > 0, factors[name].values[of["row"], of["column"]],
+                          sample_weight=of["weight"])
+            for of in (plain, found)
+        ]  # fmt: skip
+        assert areas[0] > 0.58 and areas[1] == pytest.approx(0.5, abs=0.02)
+    assert found[found["kind"] == 0]["weight"].sum() == pytest.approx(2000.0)
+
+
+def test_strata_of_some_ground_leave_out_what_lies_beyond_it() -> None:
+    grid, _, factors, kind = landscape.make()
+    of = kind == Kind.ACTIVE
+    found = labels.strata(factors, of=of)
+    for name in ("elevation", "slope"):
+        values = factors[name].values
+        low, high = values[of].min(), values[of].max()
+        assert (found[(values < low) | (values > high)] == -1).all()
+    assert (found[of] >= 0).all()
+    held = np.bincount(found[of] // labels.FINER, minlength=labels.FINER)
+    np.testing.assert_allclose(held, of.sum() / labels.FINER, atol=0.02 * of.sum())
+    assert (labels.strata(factors, of=np.zeros(grid.shape, bool)) == -1).all()
+    assert (labels.strata(factors) >= 0).all()
 
 
 def test_bad_inventories_are_named(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from rockglacier import factors as factor_stack
 from rockglacier.fusion import labels, training, validation
+from rockglacier.inventory.outlines import Shape
 
 HOW = training.How(block_m=1500.0, bootstraps=0, select=False, folds=3)
 
@@ -14,7 +15,7 @@ HOW = training.How(block_m=1500.0, bootstraps=0, select=False, folds=3)
 def ground():  # type: ignore[no-untyped-def]
     grid, outlines, factors, _ = landscape.make(3)
     means = {name: int(one) for one, name in landscape.NAMES.items()}
-    known = outlines.assign(name="", kind=outlines["type"].map(means))
+    known = outlines.assign(name="", kind=outlines["type"].map(means), point=False)
     samples = labels.samples(known, grid, factors, per_object=40, background=2500)
     for name in factors:
         samples[name] = factors[name].values[samples["row"], samples["column"]]
@@ -40,7 +41,9 @@ def test_fusion_beats_each_technique(ground) -> None:  # type: ignore[no-untyped
     found = {}
     for side in ("fusion", "velocity", "snow"):
         told = validation.held_out(samples, sides[side], HOW, factors, known, grid, block_m=1500.0)
-        found[side] = validation.scores(told.maps, known, grid, told.shape, block_m=1500.0)
+        found[side] = validation.scores(
+            told.maps, known, grid, told.shape, surface=factors, block_m=1500.0
+        )
     told = validation.table(found).set_index("side")
     assert told.loc["fusion", "pr_auc"] > told.loc[["velocity", "snow"], "pr_auc"].max() + 0.05
     pixels = found["fusion"]["pixels"]
@@ -53,5 +56,42 @@ def test_fusion_beats_each_technique(ground) -> None:  # type: ignore[no-untyped
     wanted = objects["hits"] + objects["missed"]
     assert wanted == int(known["kind"].isin([1, 2]).sum())
     assert sum(k["of"] for k in objects["recall_by_kind"].values()) == wanted
+    low, high = pixels["roc_auc_95"]
+    assert low < pixels["roc_auc"] < high and high - low < 0.1
+    # What sensors saw tells them from ground as high and steep, too.
+    assert told.loc["fusion", "matched_auc_low"] > told.loc["snow", "matched_auc"]
     # A technique with gaps tells nothing there.
     assert found["velocity"]["pixels"]["observed_share"] == pytest.approx(0.85, abs=0.01)
+
+
+def test_matched_ground_is_told_by_neither_height_nor_slope(ground) -> None:  # type: ignore[no-untyped-def]
+    grid, factors, known, *_ = ground
+    found = validation.height_and_slope(known, grid, surface=factors, block_m=1500.0)
+    assert found["slope"]["roc_auc"] > 0.7
+    for one in found.values():
+        assert one["matched"]["roc_auc"] == pytest.approx(0.5, abs=0.02)
+
+
+def test_around_points_the_ground_is_of_no_known_kind(ground) -> None:  # type: ignore[no-untyped-def]
+    grid, factors, known, *_ = ground
+    truth = validation.kinds_known(known, grid, unknown_m=300.0)
+    assert (truth != validation.UNKNOWN).all()  # outlines say how far objects reach
+    points = known.assign(geometry=known.centroid.buffer(60.0), point=True)
+    about = validation.kinds_known(points, grid, unknown_m=300.0)
+    x, y = np.meshgrid(grid.x, grid.y)
+    middle = points.geometry.centroid.iloc[0]
+    away = np.hypot(x - middle.x, y - middle.y)
+    assert (about[away < 50.0] == points["kind"].iloc[0]).all()
+    assert (about[(away > 120.0) & (away < 300.0)] != 0).all()
+    glacier = np.isin(truth, [1, 2])
+    assert (about[glacier] != 0).mean() > 0.99  # no rock glacier counts as other ground
+    maps = factors[["elevation"]].rename(elevation="probability")
+    maps["probability"] = maps["probability"].copy(data=np.where(glacier, 0.9, 0.1))
+    maps["kind"] = maps["probability"].copy(data=np.where(glacier, 1.0, 0.0))
+    shape = Shape(low=0.5, high=0.7)
+    told = validation.scores(
+        maps, points, grid, shape, surface=factors, block_m=1500.0, unknown_m=400.0
+    )
+    assert told["objects"]["recall"] == 1.0 and told["objects"]["precision"] == 1.0
+    assert told["pixels"]["roc_auc"] > 0.999
+    assert told["objects"]["area_share"] == pytest.approx(glacier.mean(), rel=0.05)

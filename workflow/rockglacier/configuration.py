@@ -275,12 +275,13 @@ def _region(region: Settings, path: Path, defaults: Settings, made: Path) -> Set
     own = schema("region")["properties"]
     settings = schema("settings")["properties"]
     _validate(region, {**schema("region"), "properties": {**own, **settings}}, where)
-    if not ("tracks" in region or "images" in region):
+    merged = _merge(defaults, {k: v for k, v in region.items() if k in settings})
+    if not ("tracks" in region or "images" in region or _stands_alone(region, merged)):
         raise ConfigurationError(
             f"{where}: tracks is missing; needed: {own['tracks']['description'].rstrip('.')}; or "
-            "images, optical scenes."
+            "images, optical scenes; or dem and area, and what to make of them: factors, a model, "
+            "or optical."
         )
-    merged = _merge(defaults, {k: v for k, v in region.items() if k in settings})
     _check_order(merged, where)
     landscape = region.get("landscape")
     if landscape is not None:
@@ -335,6 +336,12 @@ def _region(region: Settings, path: Path, defaults: Settings, made: Path) -> Set
     entries = {"tracks": tracks, "images": images, "optical": optical, "climate": climate}
     entries |= {"labels": labels, "landscape": landscape, "citations": cited}
     return {"name": region["name"], "file": where, **entries, **found}
+
+
+def _stands_alone(region: Settings, settings: Settings) -> bool:
+    """Whether a region without anything that moves has a place, heights and a product."""
+    made = settings["factors"] or settings["model"] or settings["model_file"]
+    return bool(settings["dem"] and settings["area"] and (made or region.get("optical")))
 
 
 def _entry(given: Settings, kind: str, path: Path, key: str) -> Settings:

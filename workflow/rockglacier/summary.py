@@ -129,6 +129,12 @@ def report(summary: Mapping[str, Any]) -> str:
             f"({held['object_f1_low']:.2f} to {held['object_f1_high']:.2f}) by object, "
             f"macro-F1 {held['macro_f1']:.2f} by pixel"
         )
+        lines.append(
+            f"  area under the curve {held['roc_auc']:.2f} ({held['roc_auc_low']:.2f} to "
+            f"{held['roc_auc_high']:.2f}); beside ground as high and steep "
+            f"{held['matched_auc']:.2f} ({held['matched_auc_low']:.2f} to "
+            f"{held['matched_auc_high']:.2f})"
+        )
     if told := summary.get("truth"):
         lines.append(
             f"  inventory beside the truth: {told['found']} found, {told['missed']} missed, "

@@ -85,6 +85,7 @@ rule validate_model:
     input:
         grid="<results>/{region}/grid.json",
         labels="<results>/{region}/labels.gpkg",
+        relief="<results>/{region}/relief.zarr",
         factors="<results>/{region}/factors.zarr",
         samples=lambda w: samples_of_model(model_job(w)),
     output:
@@ -102,6 +103,7 @@ rule validate_model:
         runtime=minutes(120, 0),
     params:
         how=lambda w: how_to_train(model_job(w)),
+        unknown_m=setting("sampling/object_buffer_m"),
         code=digest("fusion.validation"),
     message:
         "{wildcards.region}: accuracy on held-out ground"

@@ -29,6 +29,7 @@ KINDS = {"active": Kind.ACTIVE, "resting": Kind.RESTING, "debris_covered": Kind.
          "clean": Kind.CLEAN, "other": Kind.OTHER}  # fmt: skip
 BACKGROUND = -1  # in place of the object
 STRATA = 5  # of elevation, and of slope
+FINER = 10  # of the same, where other ground is drawn like objects
 SAMPLES = ["x", "y", "row", "column", "object", "kind", "weight"]
 
 
@@ -39,19 +40,25 @@ def read_labels(
     kinds: Mapping[str, Sequence[str]],
     column: str | None = None,
     name: str | None = None,
+    lon: str | None = None,
+    lat: str | None = None,
     radius_m: float = 60.0,
 ) -> GeoDataFrame:
     """Labelled objects on ``grid``: name, ``kind`` (:class:`Kind`) and geometry in its CRS.
 
+    ``point`` (bool) tells whether an object is known by a point alone, not by its outline.
+
     Parameters
     ----------
     path
-        Vector file, or a table with columns ``lon`` and ``lat`` (degrees, WGS84).
+        Vector file, or a table of longitudes and latitudes (degrees, WGS84).
     kinds
         Of each kind (KINDS) the values of ``column`` that mean it; of one kind alone, with no
         column, all objects are of it.
     column, name
         Columns of the kind and of the object's name, which is its number where None.
+    lon, lat
+        Columns of a table's position; where None, one that is named so, or as usual.
     radius_m
         Of the disc that a point stands for.
 
@@ -62,7 +69,7 @@ def read_labels(
     SceneError
         The file cannot be read or lacks a column, a CRS or a position, or no object is left.
     """
-    found = _read(path)
+    found = _read(path, lon, lat)
     for wanted in filter(None, (column, name)):
         if wanted not in found:
             there = ", ".join(str(c) for c in found if c != "geometry")
@@ -79,8 +86,8 @@ def read_labels(
     out = found[["geometry"]].assign(name=names, kind=kind)
     out = out[out["kind"].notna() & out.geometry.notna() & ~out.geometry.is_empty]
     out = out.assign(kind=out["kind"].astype(int)).to_crs(grid.crs)
-    points = out.geometry.geom_type.isin(["Point", "MultiPoint"])
-    out.loc[points, "geometry"] = out.loc[points].geometry.buffer(radius_m)
+    out["point"] = out.geometry.geom_type.isin(["Point", "MultiPoint"])
+    out.loc[out["point"], "geometry"] = out.loc[out["point"]].geometry.buffer(radius_m)
     out["geometry"] = out.geometry.make_valid()
     west, south, east, north = grid.bounds
     out = out.cx[west:east, south:north].reset_index(drop=True)
@@ -94,19 +101,30 @@ def read_labels(
     return out
 
 
-def _read(path: str | Path) -> GeoDataFrame:
+def _read(path: str | Path, lon: str | None, lat: str | None) -> GeoDataFrame:
     import geopandas
     from pyogrio.errors import DataSourceError
 
     if str(path).endswith((".csv", ".csv.gz")):
         table = pd.read_csv(path)
         lower = {str(c).lower(): c for c in table}
-        at = [next((lower[n] for n in names if n in lower), None)
-              for names in (("lon", "longitude", "x"), ("lat", "latitude", "y"))]  # fmt: skip
+        usual = [[lon.lower()] if lon else ["lon", "longitude", "x"],
+                 [lat.lower()] if lat else ["lat", "latitude", "y"]]  # fmt: skip
+        at = [next((lower[n] for n in names if n in lower), None) for names in usual]
         if None in at:
             raise SceneError(
-                f"{path} has columns {', '.join(map(str, table))}; lon and lat are needed."
+                f"{path} has columns {', '.join(map(str, table))}; {lon or 'lon'} and "
+                f"{lat or 'lat'} are needed: name its columns by labels.lon and labels.lat."
             )
+        placed = table[at[0]].between(-180.0, 180.0) & table[at[1]].between(-90.0, 90.0)
+        if not placed.all():
+            logger.warning(
+                "%s: %d of %d rows have no place on Earth, and are left out",
+                path,
+                (~placed).sum(),
+                len(table),
+            )
+            table = table[placed].reset_index(drop=True)
         points = geopandas.points_from_xy(table[at[0]], table[at[1]])
         return geopandas.GeoDataFrame(table, geometry=points, crs="EPSG:4326")
     try:
@@ -157,7 +175,8 @@ def samples(
         Pixels of other ground, farther than ``buffer_m`` from every object.
     like
         Background has the strata of the ``region``, or of the ``objects``: other ground as high and
-        as steep as they are.
+        as steep as they are. Then neither height nor slope tells them apart, and all of it stands
+        for ``background`` pixels, however much such ground there is.
     """
     from scipy.ndimage import distance_transform_edt
 
@@ -175,9 +194,10 @@ def samples(
         columns.append(column)
         weights.append(np.full(taken.size, at.size / taken.size))
     far = distance_transform_edt(objects < 0, sampling=grid.spacing_m) > buffer_m
-    stratum = _strata(surface)
+    labelled = objects >= 0
+    stratum = strata(surface, of=labelled if like == "objects" else None)
     eligible = far & (stratum >= 0)
-    drawn, worth = _drawn(stratum, eligible, objects >= 0, background, like, rng)
+    drawn, worth = _drawn(stratum, eligible, labelled, background, like, rng)
     row, column = np.unravel_index(drawn, grid.shape)
     row, column = np.concatenate([*rows, row]), np.concatenate([*columns, column])
     return pd.DataFrame({
@@ -197,16 +217,25 @@ def with_factors(samples: pd.DataFrame, factors: xr.Dataset) -> xr.Dataset:
     return told
 
 
-def _strata(surface: xr.Dataset) -> np.ndarray:
-    """Number (y, x) of the stratum of elevation and slope; -1 where they are unknown."""
+def strata(surface: xr.Dataset, *, of: np.ndarray | None = None) -> np.ndarray:
+    """Number (y, x) of the stratum of elevation and slope; -1 where they are unknown.
+
+    Strata hold alike much of the ground; with ``of`` (y, x; bool) alike much of that ground, FINER,
+    and what is higher, lower, steeper or gentler than all of it has none.
+    """
+    count = STRATA if of is None else FINER
     out = np.zeros(surface["elevation"].shape, int)
     known = np.ones(out.shape, bool)
     for name in ("elevation", "slope"):
         values = surface[name].transpose(*MAP).values
-        seen = np.isfinite(values)
-        known &= seen
-        edges = np.quantile(values[seen], np.linspace(0.0, 1.0, STRATA + 1)[1:-1])
-        out = out * STRATA + np.searchsorted(edges, np.where(seen, values, 0.0))
+        known &= np.isfinite(values)
+        own = values[np.isfinite(values) & (True if of is None else of)]
+        if not own.size:
+            return np.full(out.shape, -1)
+        edges = np.quantile(own, np.linspace(0.0, 1.0, count + 1))
+        if of is not None:
+            known &= (values >= edges[0]) & (values <= edges[-1])
+        out = out * count + np.searchsorted(edges[1:-1], np.where(known, values, 0.0))
     return np.where(known, out, -1)
 
 
@@ -218,7 +247,7 @@ def _drawn(
 
     Of the ground that lies too near to objects to be drawn, that farther off tells.
     """
-    count = STRATA * STRATA
+    count = int(stratum.max()) + 1
     there = np.bincount(stratum[eligible], minlength=count)
     other = np.bincount(stratum[(stratum >= 0) & ~labelled], minlength=count)
     wanted = other
@@ -230,7 +259,7 @@ def _drawn(
         at = np.flatnonzero(eligible.ravel() & (stratum.ravel() == one))
         size = min(at.size, max(1, round(share[one] * number)))
         drawn.append(rng.choice(at, size, replace=False))
-        stands = other[one] if like == "region" else size
+        stands = other[one] if like == "region" else share[one] * number
         worth.append(np.full(size, stands / size))
     if not drawn:
         raise SceneError(

@@ -19,7 +19,7 @@ from rockglacier.conventions import KIND_NAMES, MAP, ROCK_GLACIERS, Kind
 from rockglacier.errors import RockGlacierError
 from rockglacier.evaluation import FUSION
 from rockglacier.fusion import mapping, training
-from rockglacier.fusion.labels import BACKGROUND, rasterised
+from rockglacier.fusion.labels import BACKGROUND, rasterised, strata
 from rockglacier.grid import Grid
 from rockglacier.inventory.outlines import Shape, labelled, outlines
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
 logger = logging.getLogger(__name__)
+
+UNKNOWN = -1  # in place of a kind
 
 
 class HeldOut(NamedTuple):
@@ -95,45 +97,70 @@ def held_out(
     return HeldOut(maps, Shape(low=low, high=high), {n: m.fates for n, m in models.items()})
 
 
+def kinds_known(labels: GeoDataFrame, grid: Grid, *, unknown_m: float = 0.0) -> np.ndarray:
+    """Kind (y, x) of all ground, UNKNOWN around points (within ``unknown_m``).
+
+    A point tells where an object is, not how far it reaches.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    objects, kinds = rasterised(labels, grid)
+    points = np.flatnonzero(labels["point"].to_numpy(bool))
+    if points.size:
+        away = distance_transform_edt(~np.isin(objects, points), sampling=grid.spacing_m)
+        kinds[(away <= unknown_m) & (objects == BACKGROUND)] = UNKNOWN
+    return kinds
+
+
 def scores(
-    maps: xr.Dataset, labels: GeoDataFrame, grid: Grid, shape: Shape, *, block_m: float
-) -> dict[str, Any]:
+    maps: xr.Dataset, labels: GeoDataFrame, grid: Grid, shape: Shape, *, surface: xr.Dataset,
+    block_m: float, unknown_m: float = 0.0,
+) -> dict[str, Any]:  # fmt: skip
     """Scores of ``maps`` against all ground of ``labels``, by pixel and by object.
 
-    ``pixels``: of kinds (:func:`evaluation.agreement`), the interval ``overall_accuracy_95`` from
-    ``blocks`` of ``block_m`` a side, and of the probability of rock glaciers
-    (:func:`evaluation.foretold`); ``objects``: of rock glaciers (:func:`evaluation.detection`),
-    ``recall_by_kind``, which of them were found (``each``: name, kind, place, area) and where
-    ``false`` ones lie.
+    ``pixels``: of kinds (:func:`evaluation.agreement`), with ``overall_accuracy_95``, and of the
+    probability of rock glaciers (:func:`evaluation.foretold`), with ``roc_auc_95``: intervals from
+    ``blocks`` of ``block_m`` a side. ``matched``: the same area where other ground is as high and as
+    steep as rock glaciers are (``surface`` holds ``elevation`` and ``slope``), which tells what is
+    known beyond height and slope. ``objects``: of rock glaciers (:func:`evaluation.detection`),
+    ``recall_by_kind``, which of them were found (``each``: name, kind, place, area), where
+    ``false`` ones lie, and ``area_share``: that of all ground within outlines.
+
+    Ground within ``unknown_m`` of points does not count (:func:`kinds_known`); outlines find the
+    points that lie within them (:func:`evaluation.holding`).
     """
-    _, truth = rasterised(labels, grid)
+    truth = kinds_known(labels, grid, unknown_m=unknown_m)
     P = maps["probability"].transpose(*MAP).values
     told = maps["kind"].transpose(*MAP).values
-    seen = np.isfinite(P)
+    seen = np.isfinite(P) & (truth != UNKNOWN)
     matrix = evaluation.confusion(truth[seen], told[seen].astype(int), [int(k) for k in Kind])
     block = _blocks(grid, block_m)[seen]
     glacier = [int(kind) for kind in ROCK_GLACIERS]
     found = outlines(labelled(P, grid, shape), grid)
     wanted = labels[labels["kind"].isin(glacier)].reset_index(drop=True)
-    pairs = evaluation.matched(found, wanted)
+    same = evaluation.holding if wanted["point"].any() else evaluation.matched
+    pairs = same(found, wanted)
     by_kind = {
         KIND_NAMES[Kind(kind)]: _recall(pairs[wanted["kind"].to_numpy() == kind])
         for kind in glacier
     }
+    everywhere, matched = _areas(P, np.isin(truth, glacier), seen, surface, grid, block_m)
     return {
         "pixels": {
             "kinds": [KIND_NAMES[kind] for kind in Kind], "confusion": matrix.tolist(),
             **evaluation.agreement(matrix),
             "overall_accuracy_95": evaluation.share_by_blocks(truth[seen] == told[seen], block),
             "blocks": len(np.unique(block)),
-            **evaluation.foretold(np.isin(truth[seen], glacier), P[seen]),
-            "observed_share": float(seen.mean()),
+            **evaluation.foretold(np.isin(truth[seen], glacier), P[seen]), **everywhere,
+            "observed_share": float(np.isfinite(P).mean()),
         },
+        "matched": matched,
         "objects": {
             **evaluation.detection(int((pairs >= 0).sum()), len(found), len(wanted)),
             "recall_by_kind": by_kind,
             "each": _each(wanted, pairs >= 0),
             "false_places": _places(found[~found.index.isin(pairs)]),
+            "area_share": float(found.area.sum() / (grid.dx * grid.dy * P.size)),
         },
         "thresholds": [shape.low, shape.high],
     }  # fmt: skip
@@ -163,6 +190,40 @@ def _blocks(grid: Grid, block_m: float) -> np.ndarray:
     return np.asarray(row[:, None] * (column[-1] + 1) + column)
 
 
+def height_and_slope(
+    labels: GeoDataFrame, grid: Grid, *, surface: xr.Dataset, block_m: float,
+    unknown_m: float = 0.0,
+) -> dict[str, Any]:  # fmt: skip
+    """Area under the curve of elevation and of slope alone, on all ground and ``matched``.
+
+    0.5 tells nothing: so near comes what is matched. Arguments as of :func:`scores`.
+    """
+    truth = kinds_known(labels, grid, unknown_m=unknown_m)
+    glacier = np.isin(truth, [int(kind) for kind in ROCK_GLACIERS])
+    out: dict[str, Any] = {}
+    for name in ("elevation", "slope"):
+        values = surface[name].transpose(*MAP).values
+        seen = np.isfinite(values) & (truth != UNKNOWN)
+        everywhere, matched = _areas(values, glacier, seen, surface, grid, block_m)
+        out[name] = {**everywhere, "matched": matched}
+    return out
+
+
+def _areas(
+    P: np.ndarray, glacier: np.ndarray, seen: np.ndarray, surface: xr.Dataset, grid: Grid,
+    block_m: float,
+) -> tuple[dict[str, Any], dict[str, Any]]:  # fmt: skip
+    """Area under the curve of ``P`` with its interval, on all ground seen and on matched ground."""
+    block = _blocks(grid, block_m)[seen]
+    stratum = strata(surface, of=glacier & seen)[seen]
+    truth = glacier[seen]
+    sides = []
+    for weight in (None, evaluation.matching_weight(truth, stratum)):
+        area, *interval = evaluation.blocked_auc(truth, P[seen], block, weight)
+        sides.append({"roc_auc": area, "roc_auc_95": interval})
+    return sides[0], sides[1]
+
+
 def _recall(pairs: np.ndarray) -> dict[str, Any]:
     hits = int((pairs >= 0).sum())
     return {"hits": hits, "of": len(pairs), "recall_95": evaluation.wilson(hits, len(pairs))}
@@ -181,11 +242,15 @@ def table(by_side: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """One line a side (fusion, techniques): what a person compares."""
     rows = []
     for side, found in by_side.items():
-        pixels, objects = found["pixels"], found["objects"]
+        pixels, matched, objects = found["pixels"], found["matched"], found["objects"]
         rows.append({
             "side": side,
             **{n: pixels[n] for n in ("overall_accuracy", "kappa", "macro_f1", "roc_auc", "pr_auc",
                                       "brier", "calibration_error", "observed_share")},
+            **dict(zip(("roc_auc_low", "roc_auc_high"), pixels["roc_auc_95"], strict=True)),
+            "matched_auc": matched["roc_auc"],
+            **dict(zip(("matched_auc_low", "matched_auc_high"), matched["roc_auc_95"],
+                       strict=True)),
             **{f"object_{n}": objects[n] for n in ("precision", "recall", "f1")},
             "object_f1_low": objects["f1_95"][0], "object_f1_high": objects["f1_95"][1],
         })  # fmt: skip
