@@ -14,9 +14,12 @@ import pytest
 import rasterio
 import xarray as xr
 from rasterio.features import geometry_mask
+from shapely.geometry import Point
+from shapely.geometry.base import BaseGeometry
 
 from rockglacier import glaciers, relief, sunlight, terrain
 from rockglacier.grid import Grid
+from rockglacier.inventory.attributes import connection_of
 
 # Area (degrees), DEM, outlines, and the inventory's columns of area, lowest, median and highest
 # height, aspect and slope.
@@ -125,6 +128,38 @@ def test_ice_is_smoother_and_gentler_than_the_ground_beside_it(ground: Ground) -
     assert np.median(of(ground, "position", ground.ice)) < np.median(
         of(ground, "position", ground.beside)
     )
+
+
+def test_outlines_part_what_ice_feeds_from_what_slopes_feed(
+    real_data: Callable[[str], Path],
+) -> None:
+    """Discs below the lowest point of 20 glaciers of the Alps, and a rock glacier far from ice."""
+    path = real_data("inventory/rgi_glacier_outlines") / "rgi_oetztal_alps.gpkg"
+    grid = Grid.over(REGIONS["alps"][0], 40.0)
+    dem = terrain.elevation(real_data("dem/oggm_srtm_90m") / "oetztal_alps_srtm90.tif", grid)
+    maps = relief.factors(dem, grid).merge(glaciers.factors(path, grid), join="exact")
+    heights = maps["elevation"].values
+
+    def lowest(shape: BaseGeometry, but: np.ndarray) -> tuple[Point, np.ndarray]:
+        inside = geometry_mask([shape], grid.shape, grid.transform, invert=True) & ~but
+        row, column = np.unravel_index(np.argmin(np.where(inside, heights, np.inf)), grid.shape)
+        return Point(grid.x[column], grid.y[row]), inside
+
+    found: dict[float, list[str]] = {150.0: [], 400.0: [], 900.0: []}
+    for outline in geopandas.read_file(path).to_crs(grid.crs).geometry:
+        end, ice = lowest(outline, np.zeros(grid.shape, bool))
+        for far, connections in found.items():
+            place, _ = lowest(end.buffer(far + 40.0), ice)
+            below = place.buffer(120.0).difference(outline)
+            connections.append(connection_of(below, grid, maps))
+    assert set(found[150.0]) == {"glacier"}
+    assert found[400.0].count("glacier forefield") >= 18
+    assert found[900.0].count("glacier") == 0 and found[900.0].count("glacier forefield") <= 3
+    blocks = geopandas.read_file(
+        real_data("insitu/hochebenkar_rock_glacier_kinematics") / "Steine_32632.gpkg"
+    )
+    hochebenkar = blocks.to_crs(grid.crs).union_all().convex_hull.buffer(40.0)
+    assert connection_of(hochebenkar, grid, maps) in ("talus", "debris-mantled slope")
 
 
 def test_the_sun_favours_southern_slopes_of_the_alps(data_folder: Path) -> None:
