@@ -74,15 +74,17 @@ class Kind(IntEnum):
     RESTING = 2  # transitional or relict rock glacier
     DEBRIS_COVERED = 3  # glacier under debris
     CLEAN = 4  # glacier of bare ice, or firn
+    ROCK_GLACIER = 5  # of unknown activity: many inventories do not tell it
 
 
-ROCK_GLACIERS = (Kind.ACTIVE, Kind.RESTING)
+ROCK_GLACIERS = (Kind.ACTIVE, Kind.RESTING, Kind.ROCK_GLACIER)
 KIND_NAMES = {
     Kind.OTHER: "other ground",
     Kind.ACTIVE: "active rock glacier",
     Kind.RESTING: "transitional or relict rock glacier",
     Kind.DEBRIS_COVERED: "debris-covered glacier",
     Kind.CLEAN: "clean glacier",
+    Kind.ROCK_GLACIER: "rock glacier of unknown activity",
 }
 
 

@@ -87,7 +87,7 @@ THUMB = 2.3  # inches of a small map, with its bar
 # Factors around zero.
 SIGNED = ("northness", "eastness", "curvature", "position", "trend", "trend_z", "depression")
 # In the order of KIND_NAMES; those of rock glaciers as operators of RGIK inventories use them.
-KIND_COLOURS = ("0.93", "#c90000", "#faa307", "#7a5c3a", "#5790fc")
+KIND_COLOURS = ("0.93", "#c90000", "#faa307", "#7a5c3a", "#5790fc", "#964a8b")
 ARROWS = 28  # across the longer side of a map
 
 

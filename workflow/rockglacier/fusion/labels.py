@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 KINDS = {"active": Kind.ACTIVE, "resting": Kind.RESTING, "debris_covered": Kind.DEBRIS_COVERED,
-         "clean": Kind.CLEAN, "other": Kind.OTHER}  # fmt: skip
+         "clean": Kind.CLEAN, "rock_glacier": Kind.ROCK_GLACIER, "other": Kind.OTHER}  # fmt: skip
 BACKGROUND = -1  # in place of the object
 STRATA = 5  # of elevation, and of slope
 FINER = 10  # of the same, where other ground is drawn like objects
@@ -182,11 +182,13 @@ def samples(
 
     rng = np.random.default_rng(seed)
     objects, kinds = rasterised(labels, grid)
+    labelled = objects >= 0
+    known = surface["elevation"].transpose(*MAP).notnull().values
     rows, columns, weights = [], [], []
     for one in range(len(labels)):
-        at = np.flatnonzero(objects.ravel() == one)
+        at = np.flatnonzero((objects == one) & known)
         if not at.size:
-            logger.info("object %s is smaller than a pixel", labels["name"][one])
+            logger.info("object %s holds no pixel of known height", labels["name"][one])
             continue
         taken = rng.choice(at, min(per_object, at.size), replace=False)
         row, column = np.unravel_index(taken, grid.shape)
@@ -194,7 +196,6 @@ def samples(
         columns.append(column)
         weights.append(np.full(taken.size, at.size / taken.size))
     far = distance_transform_edt(objects < 0, sampling=grid.spacing_m) > buffer_m
-    labelled = objects >= 0
     stratum = strata(surface, of=labelled if like == "objects" else None)
     eligible = far & (stratum >= 0)
     drawn, worth = _drawn(stratum, eligible, labelled, background, like, rng)

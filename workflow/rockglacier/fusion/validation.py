@@ -120,11 +120,12 @@ def scores(
 
     ``pixels``: of kinds (:func:`evaluation.agreement`), with ``overall_accuracy_95``, and of the
     probability of rock glaciers (:func:`evaluation.foretold`), with ``roc_auc_95``: intervals from
-    ``blocks`` of ``block_m`` a side. ``matched``: the same area where other ground is as high and as
+    ``blocks`` of ``block_m`` a side. ``matched``: the latter where other ground is as high and as
     steep as rock glaciers are (``surface`` holds ``elevation`` and ``slope``), which tells what is
     known beyond height and slope. ``objects``: of rock glaciers (:func:`evaluation.detection`),
     ``recall_by_kind``, which of them were found (``each``: name, kind, place, area), where
-    ``false`` ones lie, and ``area_share``: that of all ground within outlines.
+    ``false`` ones lie, and ``area_share``: that of all ground told within outlines. Objects whose
+    middle has no elevation lie beyond the region and do not count.
 
     Ground within ``unknown_m`` of points does not count (:func:`kinds_known`); outlines find the
     points that lie within them (:func:`evaluation.holding`).
@@ -137,7 +138,8 @@ def scores(
     block = _blocks(grid, block_m)[seen]
     glacier = [int(kind) for kind in ROCK_GLACIERS]
     found = outlines(labelled(P, grid, shape), grid)
-    wanted = labels[labels["kind"].isin(glacier)].reset_index(drop=True)
+    wanted = labels[labels["kind"].isin(glacier) & _within(labels, surface, grid)]
+    wanted = wanted.reset_index(drop=True)
     same = evaluation.holding if wanted["point"].any() else evaluation.matched
     pairs = same(found, wanted)
     by_kind = {
@@ -160,7 +162,7 @@ def scores(
             "recall_by_kind": by_kind,
             "each": _each(wanted, pairs >= 0),
             "false_places": _places(found[~found.index.isin(pairs)]),
-            "area_share": float(found.area.sum() / (grid.dx * grid.dy * P.size)),
+            "area_share": float(found.area.sum() / (grid.dx * grid.dy * np.isfinite(P).sum())),
         },
         "thresholds": [shape.low, shape.high],
     }  # fmt: skip
@@ -188,6 +190,17 @@ def _blocks(grid: Grid, block_m: float) -> np.ndarray:
         for count, side in zip(grid.shape, grid.spacing_m, strict=True)
     )
     return np.asarray(row[:, None] * (column[-1] + 1) + column)
+
+
+def _within(labels: GeoDataFrame, surface: xr.Dataset, grid: Grid) -> np.ndarray:
+    """Whether the elevation of each object's middle is known (object; bool)."""
+    middles = labels.geometry.representative_point()
+    column = np.floor((middles.x.to_numpy() - grid.west) / grid.dx).astype(int)
+    row = np.floor((grid.north - middles.y.to_numpy()) / grid.dy).astype(int)
+    inside = (row >= 0) & (row < grid.height) & (column >= 0) & (column < grid.width)
+    known = surface["elevation"].transpose(*MAP).notnull().values
+    inside[inside] = known[row[inside], column[inside]]
+    return inside
 
 
 def height_and_slope(

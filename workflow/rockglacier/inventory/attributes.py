@@ -144,7 +144,7 @@ def activity_of(motion: Mapping[str, Any], kinds: Mapping[Kind, float]) -> tuple
         if 2.0 * error <= ACTIVE_M_YR:
             return f"Relict{sure}", "kinematic data"
     active, resting = kinds.get(Kind.ACTIVE, 0.0), kinds.get(Kind.RESTING, 0.0)
-    if not active + resting > 0.0:
+    if not active + resting > kinds.get(Kind.ROCK_GLACIER, 0.0):
         return "Uncertain", "morphological evidence only"
     share = active / (active + resting)
     if share >= SURE:
