@@ -18,13 +18,24 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from rockglacier.conventions import DATE, KIND_NAMES, MAP, Reason, VelocitySource, X, Y, require
+from rockglacier.conventions import (
+    DATE,
+    KIND_NAMES,
+    MAP,
+    ROCK_GLACIERS,
+    Reason,
+    VelocitySource,
+    X,
+    Y,
+    require,
+)
 from rockglacier.grid import METRES_PER_DEGREE, Grid
 from rockglacier.io import atomic
 from rockglacier.network import incidence, islands
 from rockglacier.offsets.reasons import Reason as Match
 
 if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap, Normalize
     from matplotlib.figure import Figure
@@ -48,6 +59,8 @@ MAXIMUM_PIXELS = 1500  # of a map's longer side as drawn
 CURVE_POINTS = 600  # of a fitted model over the whole series
 # Classes of the RGIK moving areas, m/yr: < 1, 1-3, 3-10, 10-30, 30-100, > 100 cm/yr.
 VELOCITY_CLASSES = (0.01, 0.03, 0.10, 0.30, 1.00)
+LABEL_MARK: dict[str, Any] = {"marker": "o", "ls": "", "ms": 2.5, "mfc": "none", "mec": "#0091b3"}
+LABEL_MARK |= {"mew": 0.7}
 REFERENCE_MARK: dict[str, Any] = {"marker": "^", "ls": "", "ms": 6, "mfc": "white", "mec": "black"}
 NOTHING = "0.6"  # beneath the hatch; of level ground where there is a hillshade
 REASONS = {
@@ -552,6 +565,7 @@ def _maps(
     rows: int,
     columns: int,
     reference: tuple[float, float] | None = None,
+    more: Sequence[Any] = (),
 ) -> None:
     shade = None if height is None else hillshade(height, grid)
     for k, panel in enumerate(panels):
@@ -562,7 +576,7 @@ def _maps(
             axis_labels(axes, grid)
             if reference is not None:
                 axes.plot(*reference, **REFERENCE_MARK)
-    _legend(figure, panels, marked=reference is not None)
+    _legend(figure, panels, marked=reference is not None, more=more)
 
 
 def plot_velocity(
@@ -1036,25 +1050,54 @@ def plot_probability(
     *,
     grid: Grid,
     height: xr.DataArray | None = None,
+    objects: GeoDataFrame | None = None,
     title: str = "",
     provenance: Mapping[str, str] | None = None,
 ) -> None:
     """Probability of rock glaciers, its band, the likeliest kind, and how many techniques saw it.
 
-    ``maps`` and ``kind`` (y, x) are of :func:`rockglacier.fusion.mapping.probabilities`.
+    ``maps`` and ``kind`` (y, x) are of :func:`rockglacier.fusion.mapping.probabilities`. Rock
+    glaciers among ``objects`` (:func:`rockglacier.fusion.labels.read_labels`) are drawn over the
+    probability. Where terrain alone tells, no technique saw the ground, and that map is left out.
     """
+    from matplotlib.lines import Line2D
+
     width = maps["probability_high"] - maps["probability_low"]
     width.attrs = {"units": "1"}
-    seen = maps["valid_techniques"].where(maps["probability"].notnull())
+    widest = min(1.0, nice(percentile(width, 99.5)))
     panels = [
         factor_map(maps["probability"], "Probability of rock glaciers", "magma_r", (0.0, 1.0)),
-        factor_map(width, "Width of its 90 % band", "viridis", (0.0, 1.0)),
+        factor_map(width, "Width of its 90 % band", "viridis", (0.0, widest)),
         _reason_map(kind, KIND_NAMES, "Likeliest kind", KIND_COLOURS),
-        _count_map(seen, "Techniques that saw the ground", "techniques"),
     ]
     panels[0] = replace(panels[0], relief=True)
-    with canvas(path, _size(grid, 2, 2), title, provenance) as figure:
-        _maps(figure, panels, grid, height, 2, 2)
+    seen = maps["valid_techniques"].where(maps["probability"].notnull())
+    if bool((seen > 0).any()):
+        panels.append(_count_map(seen, "Techniques that saw the ground", "techniques"))
+    rows, columns = (2, 2) if len(panels) == 4 else (1, 3)
+    known = None if objects is None else objects[objects["kind"].isin(list(ROCK_GLACIERS))]
+    legend = []
+    if known is not None and len(known):
+        legend = [Line2D([], [], label=f"labelled rock glaciers ({len(known)})", **LABEL_MARK)]
+    with canvas(path, _size(grid, rows, columns), title, provenance) as figure:
+        _maps(figure, panels, grid, height, rows, columns, more=legend)
+        if legend:
+            _outline(figure.axes[0], known)
+
+
+def _outline(axes: Axes, objects: GeoDataFrame) -> None:
+    """Outlines of ``objects``; of those known by a point, where it lies."""
+    from matplotlib.collections import LineCollection
+
+    point = objects["point"].to_numpy(bool)
+    middles = objects.geometry[point].centroid
+    axes.plot(middles.x, middles.y, **LABEL_MARK)
+    rings = [
+        np.asarray(ring.coords)[:, :2]
+        for shape in objects.geometry[~point].explode(index_parts=False)
+        for ring in (shape.exterior, *shape.interiors)
+    ]
+    axes.add_collection(LineCollection(rings, colors=LABEL_MARK["mec"], linewidths=0.8))
 
 
 def _page(

@@ -144,6 +144,7 @@ rule plot_probability:
         probability="<results>/{region}/probability.tif",
         classes="<results>/{region}/classes.tif",
         dem="<results>/{region}/dem.tif",
+        labels=region_product("labels.gpkg", "labels"),
     output:
         figure=report(
             "<results>/{region}/figures/probability.png",

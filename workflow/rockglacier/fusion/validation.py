@@ -197,7 +197,7 @@ def _within(labels: GeoDataFrame, surface: xr.Dataset, grid: Grid) -> np.ndarray
     middles = labels.geometry.representative_point()
     column = np.floor((middles.x.to_numpy() - grid.west) / grid.dx).astype(int)
     row = np.floor((grid.north - middles.y.to_numpy()) / grid.dy).astype(int)
-    inside = (row >= 0) & (row < grid.height) & (column >= 0) & (column < grid.width)
+    inside: np.ndarray = (row >= 0) & (row < grid.height) & (column >= 0) & (column < grid.width)
     known = surface["elevation"].transpose(*MAP).notnull().values
     inside[inside] = known[row[inside], column[inside]]
     return inside
