@@ -2,13 +2,16 @@
 
 import json
 
+import geopandas
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from rockglacier import figures
@@ -585,6 +588,37 @@ def test_a_small_gain_can_be_read_from_the_numbers(tmp_path, drawn, before_mm, a
     entry = {"variance_before_m2": before, "variance_after_m2": after, "applied": True}
     figures.plot_corrections({"height": entry}, tmp_path / "c.png")
     assert drawn[0].axes[0].texts[0].get_text() == text
+
+
+@pytest.mark.parametrize("techniques", [0.0, 2.0])
+def test_labelled_objects_lie_on_the_map_of_probability(grid, tmp_path, drawn, techniques):
+    rng = np.random.default_rng(3)
+    maps = xr.Dataset(
+        {name: _map(grid, rng.uniform(low, low + 0.1, grid.shape), "1")
+         for name, low in (("probability_low", 0.1), ("probability", 0.2),
+                           ("probability_high", 0.3))}
+    )  # fmt: skip
+    maps["valid_techniques"] = _map(grid, techniques, "1")
+    west, south, east, north = grid.bounds
+    middle = 0.5 * (west + east), 0.5 * (south + north)
+    objects = geopandas.GeoDataFrame(
+        {"kind": [1, 5, 0], "point": [False, True, True]}, crs=grid.crs,
+        geometry=[shapely.box(west + 80.0, south + 80.0, west + 400.0, south + 300.0),
+                  shapely.Point(middle).buffer(60.0), shapely.Point(west, south).buffer(60.0)],
+    )  # fmt: skip
+    figures.plot_probability(
+        maps, _map(grid, 5.0, "1"), tmp_path / "p.png", grid=grid, objects=objects
+    )
+    titles = [axes.get_title(loc="left") for axes in drawn[0].axes]
+    assert ("Techniques that saw the ground" in titles) == (techniques > 0.0)
+    first = drawn[0].axes[0]
+    (marks,) = [line for line in first.lines if line.get_marker() == "o"]
+    np.testing.assert_allclose(marks.get_xydata(), [middle], atol=0.5)
+    (outlines,) = [one for one in first.collections if isinstance(one, LineCollection)]
+    np.testing.assert_allclose(outlines.get_segments()[0].min(axis=0), [west + 80.0, south + 80.0])
+    legend = [text.get_text() for text in drawn[0].legends[0].texts]
+    assert "labelled rock glaciers (2)" in legend
+    assert any(text.startswith("rock glacier of unknown activity") for text in legend)
 
 
 def test_a_region_without_any_observation_still_has_figures(grid, tmp_path):

@@ -8,6 +8,7 @@ import landscape
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from pyproj import Transformer
 from shapely.geometry import Point, box
 from sklearn.metrics import roc_auc_score
@@ -112,6 +113,17 @@ def test_background_may_be_as_high_and_steep_as_objects_are() -> None:
         ]  # fmt: skip
         assert areas[0] > 0.58 and areas[1] == pytest.approx(0.5, abs=0.02)
     assert found[found["kind"] == 0]["weight"].sum() == pytest.approx(2000.0)
+
+
+def test_ground_of_unknown_height_is_not_sampled() -> None:
+    grid, outlines, factors, _ = landscape.make(side=120)
+    known = outlines.assign(name="", kind=int(Kind.ROCK_GLACIER), point=False)
+    east = xr.DataArray(grid.x > np.median(grid.x), dims="x")
+    surface = factors[["elevation", "slope"]].where(east)
+    for like in ("region", "objects"):
+        found = labels.samples(known, grid, surface, background=500, like=like)
+        assert (found["x"] > np.median(grid.x)).all()
+        assert set(found["kind"]) == {0, int(Kind.ROCK_GLACIER)}
 
 
 def test_strata_of_some_ground_leave_out_what_lies_beyond_it() -> None:

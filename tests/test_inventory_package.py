@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 from shapely.geometry import box
 
-from rockglacier.conventions import MAP
+from rockglacier.conventions import MAP, Kind
 from rockglacier.errors import SceneError
 from rockglacier.grid import Grid
 from rockglacier.inventory import (
@@ -216,3 +216,11 @@ def test_series_and_yearly_velocities_of_objects(objects) -> None:
     assert track == "ascending" and course.pattern == "linear"
     assert course.rate == pytest.approx(0.5, abs=0.01)
     assert kinematics.patterns(found)[two][1].pattern == "not observed"
+
+
+def test_rock_glaciers_of_unknown_activity_stay_uncertain() -> None:
+    unseen = {"observed_share": 0.0}
+    told = attributes.activity_of(unseen, {Kind.ACTIVE: 0.5, Kind.RESTING: 0.02})
+    assert told == ("Active uncertain", "morphological evidence only")
+    for kinds in ({Kind.ROCK_GLACIER: 0.8}, {Kind.ROCK_GLACIER: 0.6, Kind.ACTIVE: 0.3}):
+        assert attributes.activity_of(unseen, kinds)[0] == "Uncertain"

@@ -119,9 +119,10 @@ def test_other_labels_leave_the_model_until_it_is_retrained(fusion_run):
     fewer = geopandas.read_file(inventory).iloc[:-4]
     inventory.unlink()
     fewer.to_file(inventory)
-    # Other ground to be judged on, but the model and what it tells stay.
+    # Other ground to be judged on and drawn, but the model and what it tells stay.
     assert set(fusion_run.planned(*targets(fusion_run), regions="alpha")["alpha"]) == {
-        "labelled objects", "samples of labelled ground", "accuracy on held-out ground"
+        "labelled objects", "samples of labelled ground", "accuracy on held-out ground",
+        "figure of the probability",
     }  # fmt: skip
     overlay = fusion_run.folder / "models.yaml.txt"
     overlay.write_text(MODELS + "retrain: [alps-1]\n")
