@@ -1,5 +1,7 @@
 """Factors of the snow index: of series whose course is known."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest

@@ -4,9 +4,8 @@ Source
 ------
 Kappa's parts, quantity and allocation: Pontius & Millones (2011), doi:10.1080/01431161.2011.552923.
 Interval of a proportion: Wilson (1927), doi:10.1080/01621459.1927.10502953. Bootstrap, paired and
-of blocks: Efron & Tibshirani (1993), doi:10.1201/9780429246593; Lahiri (2003),
-doi:10.1007/978-1-4757-3803-2. Calibration error by bins: Naeini, Cooper & Hauskrecht (2015),
-AAAI 29, 2901.
+of blocks: Efron & Tibshirani (1993), doi:10.1201/9780429246593. Calibration error by bins: Naeini,
+Cooper & Hauskrecht (2015), AAAI 29, 2901.
 """
 
 from __future__ import annotations
