@@ -53,7 +53,11 @@ if __name__ == "__main__":
     kept = pairs[good].reset_index(drop=True)
     biases = [told for told in found if not isinstance(told, FlawedPair)]
     stack = inversion.Stack(
-        list(kept["path"]), biases, kept["reference"].to_numpy(), kept["secondary"].to_numpy()
+        list(kept["path"]),
+        biases,
+        kept["reference"].to_numpy(),
+        kept["secondary"].to_numpy(),
+        how["min_pair_share"],
     )
     made = provenance.record(parameters=dict(snakemake.params.items()), sources=snakemake.input)
     row_mb = BYTES_PER_SAMPLE * len(kept) * grid.width / 1e6

@@ -25,6 +25,7 @@ def offsets(east: object, error: object = 0.1, grid: Grid = GRID) -> xr.Dataset:
             "east_error": on_grid(error, grid=grid),
             "north_error": on_grid(error, grid=grid),
             "correlation": on_grid(0.0, "1", grid),
+            "motion_error": on_grid(error, grid=grid),
             "detection_limit": on_grid(2.45 * np.asarray(error), grid=grid),
             "reason": on_grid(np.where(np.isnan(east), 1.0, 0.0), "1", grid),
         },
@@ -67,6 +68,17 @@ def test_each_serves_where_it_is_good() -> None:
     error = found["velocity_error"].values[0]
     assert error[2] < 0.02 and error[1] == pytest.approx(0.02)
     assert error[0] == pytest.approx(0.1 * down) and np.isnan(error[[3, 5]]).all()
+
+
+def test_phase_that_lost_cycles_gives_way_to_offsets() -> None:
+    #       lost  agrees  slow offsets  not significant
+    found = join(
+        insar([0.05, 0.28, 0.05, 0.05, NAN, NAN]),
+        offsets([0.8, 0.4, 0.25, 0.8, 0.8, 0.8], error=[0.1, 0.1, 0.02, 0.5, 0.1, 0.1]),
+        slope(10.0),
+    )
+    source = found["velocity_source"].values[0].astype(int).tolist()
+    assert source[:4] == [2, 1, 1, 1]
 
 
 def test_offsets_below_their_error_are_not_rest() -> None:

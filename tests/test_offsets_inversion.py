@@ -101,7 +101,8 @@ def solved(stack: xr.Dataset, stable: xr.DataArray) -> xr.Dataset:
     series = inversion.invert(stack, scale)
     variances = inversion.date_variances(series, stack, scale, stable)
     rates = inversion.velocities(series, stack, scale, variances)
-    return inversion.calibrated(rates, stable)
+    told = inversion.calibrated(rates, stable)
+    return inversion.detected(told.assign(raised=xr.zeros_like(told["east"])), told)
 
 
 @pytest.mark.parametrize("shared_m", [0.0, 1.0, 3.0])
@@ -134,6 +135,40 @@ def test_speeds_at_rest_exceed_the_detection_limit_as_often_as_it_says() -> None
     beyond = float((speed > found["detection_limit"]).where(stable).mean())
     # The limit takes the largest axis of the error's ellipse.
     assert 0.003 < beyond < 0.06
+
+
+def test_motion_shows_by_noise_and_by_what_ground_beside_adds() -> None:
+    stack, _, stable = simulated(shared_m=2.0, seed=1)
+    found = solved(stack, stable)
+    wide = found.assign(raised=xr.zeros_like(found["east"]))
+    for name in ("east", "north"):
+        wide[f"{name}_error"] = 10.0 * found[f"{name}_error"]
+    # What only lowers a speed is no doubt of motion; what raises it is.
+    again = inversion.detected(wide, found)
+    xr.testing.assert_allclose(again["motion_error"], found["motion_error"])
+    speed = np.hypot(found["east"], found["north"])
+    raised = inversion.detected(wide.assign(raised=speed), found)
+    assert (raised["motion_error"] >= speed - 1e-6).where(speed.notnull(), True).all()
+    beyond = float((speed > 2.45 * found["motion_error"]).where(stable).mean())
+    assert 0.01 < beyond < 0.09
+
+
+def test_few_of_many_matches_tell_nothing() -> None:
+    stack, _, _ = simulated()
+    names = [n for n in stack if n != "reason"]
+    refused, hidden = slice(0, 5), slice(5, 10)
+    few = np.arange(stack.sizes["pair"]) < 0.3 * stack.sizes["pair"]
+    for rows, why in ((refused, Match.LOW_CORRELATION), (hidden, Match.NO_DATA)):
+        for name in names:
+            stack[name].loc[{"y": stack.y[rows]}] = (
+                stack[name].isel(y=rows).where(xr.DataArray(few, dims="pair"))
+            )
+        stack["reason"][~few, rows] = why
+    told = inversion._agreed(stack, 0.34)["east"]
+    assert told.isel(y=refused).isnull().all()  # what most pairs refuse
+    xr.testing.assert_equal(told.isel(y=hidden), stack["east"].isel(y=hidden))  # what clouds hid
+    xr.testing.assert_equal(told.isel(y=slice(10, None)), stack["east"].isel(y=slice(10, None)))
+    assert inversion._agreed(stack, 0.0) is stack
 
 
 def test_two_dates_are_their_displacement_over_time() -> None:

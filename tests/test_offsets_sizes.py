@@ -42,9 +42,10 @@ def z_of(found: xr.Dataset) -> np.ndarray:
 
 def test_without_mixture_the_largest_serves() -> None:
     found = combined(field(0.0), ["count"])
-    assert float((found["chip"] == 24).mean()) > 0.93
+    assert float((found["chip"] == 24).mean()) > 0.75
     assert (found["count"] == found["chip"]).all()
-    assert float(found["east"].std()) < 1.15 * 0.01
+    # Smaller chips that chance parts from larger ones cost some of their precision.
+    assert float(found["east"].std()) < 2.0 * 0.01
     assert 0.92 < np.mean(np.abs(z_of(found)) < 1.96) < 0.97
 
 
@@ -105,3 +106,7 @@ def test_what_a_chip_cannot_resolve_counts_as_error(window: str) -> None:
     rest = found["east_error"].where(stable)
     assert float(rest.median()) < 1.5 * 2e-3 * (1.0 if window == "tapered" else 1.6)
     assert float(found["north_error"][:, 100].median()) < 0.1 * error
+    # Chips make the tongue's middle slower, and its foot faster than it is.
+    raised = found["raised"]
+    assert float(raised[:, 100].max()) == 0.0
+    assert float(raised[:, 108].min()) > 0.02 and float(raised.where(stable).median()) < 0.01

@@ -16,38 +16,29 @@ from rockglacier.conventions import MAP, Reason, VelocitySource, describe
 from rockglacier.downslope import MINIMUM_SLOPE_DEG
 from rockglacier.errors import SceneError
 from rockglacier.grid import Grid
+from rockglacier.offsets.inversion import deviation
 
 LEAST_PLACES = 3  # that touch each other and move
 BANDS = ("east", "north", "east_error", "north_error", "correlation", "detection_limit", "reason")
 
 
 def moving(rates: xr.Dataset, *, sigmas: float) -> xr.DataArray:
-    """Where ``rates`` (BANDS; y, x) are of ground that moves, as 1, 0 or NaN where unknown.
+    """Where ``rates`` (BANDS, ``motion_error``; y, x) are of ground that moves: 1, else 0.
 
-    The speed has to exceed its error as rarely by chance as one component does so many ``sigmas``:
-    its direction is chance's to choose too. A place counts with LEAST_PLACES or more that touch it
-    and move, which leaves out most errors of single places; those of a whole chip remain.
+    NaN where that is unknown. The speed has to exceed the error that it would have at rest as
+    rarely by chance as one component does so many ``sigmas``: its direction is chance's to choose
+    too. A place counts with LEAST_PLACES or more that touch it and move, which leaves out most
+    errors of single places; those of a whole chip remain.
     """
     from scipy.ndimage import label
 
-    east, north = (rates[k].transpose(*MAP).values for k in ("east", "north"))
-    speed = np.hypot(east, north)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        beyond = speed > _radius(sigmas) * _deviation(rates, east / speed, north / speed)
+    speed = np.hypot(*(rates[k].transpose(*MAP).values for k in ("east", "north")))
+    with np.errstate(invalid="ignore"):
+        beyond = speed > _radius(sigmas) * rates["motion_error"].transpose(*MAP).values
     number, _ = label(beyond, np.ones((3, 3)))
     crowd = np.bincount(number.ravel())[number] >= LEAST_PLACES
     found = np.where(np.isfinite(speed), beyond & crowd, np.nan).astype(np.float32)
     return rates["east"].transpose(*MAP).copy(data=found).rename("moving")
-
-
-def _deviation(rates: xr.Dataset, east: np.ndarray, north: np.ndarray) -> np.ndarray:
-    """Error (m/yr) of ``rates`` along the unit vectors ``east``, ``north`` (y, x)."""
-    sa, sb, rho = (
-        rates[k].transpose(*MAP).values.astype(np.float64)
-        for k in ("east_error", "north_error", "correlation")
-    )
-    variance = (east * sa) ** 2 + (north * sb) ** 2 + 2.0 * rho * east * north * sa * sb
-    return np.asarray(np.sqrt(variance))
 
 
 def _radius(sigmas: float) -> float:
@@ -115,7 +106,8 @@ def join(
     offsets_above
         Offsets alone serve above this speed (m/yr), where ground is :func:`moving`.
     insar_below
-        Else interferometry alone serves below this speed (m/yr).
+        Else interferometry alone serves below this speed (m/yr), but where offsets are of ground
+        that moves faster than that and contradict it: they serve then.
     agree_sigmas
         Else their weighted mean serves where they differ by less than so many errors of the
         difference, and nothing where they differ by more (reason CONTRADICTED).
@@ -155,10 +147,12 @@ def join(
         seen = np.isfinite(insar)
         real = offsets["moving"].transpose(*MAP).values > 0.0
         fast = real & (np.abs(rate) > offsets_above)
-        slow = seen & ~fast & (np.abs(insar) < insar_below)
-        between = seen & ~fast & ~slow
-        both = between & np.isfinite(projected)
         far = np.abs(insar - projected) >= agree_sigmas * np.hypot(insar_error, projected_error)
+        # Faster than phase can follow, which then shows any slower motion.
+        lost = real & (np.abs(rate) > insar_below) & far & (np.abs(insar) < insar_below)
+        slow = seen & ~fast & ~lost & (np.abs(insar) < insar_below)
+        between = seen & ~fast & ~lost & ~slow
+        both = between & np.isfinite(projected)
         w_insar, w_offsets = insar_error**-2.0, projected_error**-2.0
         mean = (w_insar * insar + w_offsets * projected) / (w_insar + w_offsets)
         mean_error = (w_insar + w_offsets) ** -0.5
@@ -166,7 +160,7 @@ def join(
     source[slow | between] = VelocitySource.INTERFEROMETRY
     source[both & ~far] = VelocitySource.BOTH
     source[both & far] = VelocitySource.NONE
-    source[fast | (real & ~seen)] = VelocitySource.OFFSETS
+    source[fast | lost | (real & ~seen)] = VelocitySource.OFFSETS
     choices = [source == k for k in (1, 2, 3)]
     reason = downslope["reason"].transpose(*MAP).values.copy()
     reason[np.isin(source, [VelocitySource.OFFSETS, VelocitySource.BOTH])] = Reason.OBSERVED
@@ -214,8 +208,15 @@ def along_surface(
     descent = along_east * fall_east + along_north * fall_north
     stretch = np.sqrt(1.0 + descent**2)
     rate = np.where(descent < 0.0, -1.0, 1.0) * speed * stretch
-    error = _deviation(offsets, along_east, along_north) * stretch
+    error = _along(offsets, along_east, along_north) * stretch
     down_east, down_north = np.sin(azimuth), np.cos(azimuth)
     stretch = np.where(directed, np.sqrt(1.0 + steepness**2), np.nan)
     projected = (a * down_east + b * down_north) * stretch
-    return rate, error, projected, _deviation(offsets, down_east, down_north) * stretch
+    return rate, error, projected, _along(offsets, down_east, down_north) * stretch
+
+
+def _along(offsets: xr.Dataset, east: np.ndarray, north: np.ndarray) -> np.ndarray:
+    """Error (y, x; m/yr) along the unit vectors ``east``, ``north`` (y, x)."""
+    like = offsets["east"].transpose(*MAP)
+    found = deviation(offsets, like.copy(data=east), like.copy(data=north))
+    return np.asarray(found.transpose(*MAP).values)

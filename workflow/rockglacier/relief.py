@@ -31,8 +31,10 @@ FACTORS = {
     "form": ("smoothed elevation over that of a wider Gaussian, positive on convex forms", "m"),
     "margin": ("steepest slope around over the own: a tread beside a front", "deg"),
     "roughness": ("deviation of the elevation from the smoothed one", "m"),
+    "bending": ("deviation of the curvature from that around: fronts, ridges, furrows", "1/m"),
 }
 ROUGH_M = 150.0  # ASSUME: over which roughness is told
+BENT_M, EVEN_M = 190.0, 200.0  # ASSUME: over which bending is told, and what it departs from
 
 
 def factors(
@@ -81,6 +83,7 @@ def factors(
         "form": smooth - _smoothed(heights, grid, form_m),
         "margin": _margin(heights, smooth, grid, 0.5 * form_m),
         "roughness": np.sqrt(_smoothed((heights - smooth) ** 2, grid, ROUGH_M)),
+        "bending": _bending(heights, grid),
     }
     out = xr.Dataset(coords=grid.coords)
     for name, (long_name, units) in FACTORS.items():
@@ -133,6 +136,16 @@ def _margin(heights: np.ndarray, smooth: np.ndarray, grid: Grid, reach_m: float)
     down, right = np.mgrid[-reach[0] : reach[0] + 1, -reach[1] : reach[1] + 1]
     disc = (down * dy) ** 2 + (right * dx) ** 2 <= reach_m**2
     return np.asarray(maximum_filter(sharp, footprint=disc, mode="nearest") - own)
+
+
+def _bending(heights: np.ndarray, grid: Grid) -> np.ndarray:
+    """Deviation (1/m) of the sum of both curvatures about its mean around."""
+    dy, dx = grid.spacing_m
+    down, across = (np.diff(np.pad(heights, pad, "edge"), 2, axis) / side**2 for pad, side, axis in
+                    ((((1, 1), (0, 0)), dy, 0), (((0, 0), (1, 1)), dx, 1)))  # fmt: skip
+    curvature = -(down + across)
+    uneven = curvature - _smoothed(curvature, grid, EVEN_M)
+    return np.asarray(np.sqrt(_smoothed(uneven**2, grid, BENT_M)))
 
 
 def _ruggedness(heights: np.ndarray, grid: Grid) -> np.ndarray:

@@ -119,7 +119,7 @@ def _fill(
             maps[name][here] = np.where(told, values, np.nan)
     for kind in Kind:
         maps[NAMES[kind]][here] = np.where(told, P[:, kind], np.nan)
-    maps["kind"][here] = np.where(told, kinds_of(P, trained.low), np.nan)
+    maps["kind"][here] = np.where(told, kinds_of(P, trained.even), np.nan)
     names = list(trained.model.techniques)
     looks = [k for k, name in enumerate(names) if name not in EVERYWHERE]
     maps["valid_techniques"][here] = saw[:, looks].sum(axis=1)
@@ -127,8 +127,8 @@ def _fill(
     maps["technique"][here] = np.where(told, np.argmax(np.abs(speaks), axis=1), np.nan)
 
 
-def kinds_of(P: np.ndarray, low: float) -> np.ndarray:
-    """Kind (sample) of probabilities (sample, kind): rock glacier where that passes ``low``.
+def kinds_of(P: np.ndarray, even: float) -> np.ndarray:
+    """Kind (sample) of probabilities (sample, kind): rock glacier where that passes ``even``.
 
     Else the likeliest of the other kinds.
     """
@@ -136,4 +136,4 @@ def kinds_of(P: np.ndarray, low: float) -> np.ndarray:
     rest = [kind for kind in Kind if kind not in glacier]
     of_glacier = np.array(glacier)[np.argmax(P[:, glacier], axis=1)]
     of_rest = np.array(rest)[np.argmax(P[:, rest], axis=1)]
-    return np.asarray(np.where(rock_glacier(P) >= low, of_glacier, of_rest))
+    return np.asarray(np.where(rock_glacier(P) >= even, of_glacier, of_rest))

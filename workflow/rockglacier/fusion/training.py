@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 FORMAT = 1  # of the model file
 ASKED = 4000  # samples by which factors are chosen
+CORE = 8.0  # ASSUME: times the odds of its edge that an object's core has
 REGION_M = 1e7  # between the coordinates of regions, so that none neighbours another
 
 
@@ -71,6 +72,12 @@ class Trained:
     high: float
     block_m: float
     notes: dict[str, Any]
+
+    @property
+    def even(self) -> float:
+        """Probability between ``low`` and ``high`` from where on a pixel is of a rock glacier."""
+        low, high = (p / (1.0 - p) for p in (self.low, self.high))
+        return _of_odds(float(np.sqrt(low * high)))
 
     def probabilities(self, X: np.ndarray, *, models: Sequence[Pooled] | None = None) -> np.ndarray:
         """Probability (model, sample, kind; all of :class:`Kind`) of factors (sample, factor)."""
@@ -353,9 +360,11 @@ def _resampled(
 
 
 def _thresholds(P: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """Probability of rock glaciers with highest F1 on held-out ground, and that of a core.
+    """Probability of rock glaciers that an object's ground has, and that its core has.
 
-    ``P`` (sample, kind; all of :class:`Kind`) is of models that did not see the sample.
+    Between them lies the one of highest F1 on held-out ground, whose odds are as far below those of
+    a core as above those of an edge. ``P`` (sample, kind; all of :class:`Kind`) is of models that
+    did not see the sample.
     """
     from sklearn.metrics import precision_recall_curve
 
@@ -364,7 +373,10 @@ def _thresholds(P: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float
         return 0.5, 0.7
     precision, recall, at = precision_recall_curve(truth, rock_glacier(P), sample_weight=weight)
     score = 2.0 * precision * recall / np.fmax(precision + recall, 1e-12)
-    low = float(np.clip(at[int(np.argmax(score[:-1]))], 0.02, 0.9))
-    # ASSUME: a core has eight times the odds.
-    odds = 8.0 * low / (1.0 - low)
-    return low, odds / (1.0 + odds)
+    best = float(np.clip(at[int(np.argmax(score[:-1]))], 0.02, 0.9))
+    apart = np.sqrt(CORE)
+    return _of_odds(best / (1.0 - best) / apart), _of_odds(best / (1.0 - best) * apart)
+
+
+def _of_odds(odds: float) -> float:
+    return float(odds / (1.0 + odds))

@@ -45,6 +45,7 @@ class Stack:
     biases: Sequence[Sequence[Bias | None]]
     reference: np.ndarray
     secondary: np.ndarray
+    least_share: float = 0.0  # of the pairs that saw a place, which have to tell of it
 
     def read(self, size: int, rows: slice = slice(None)) -> xr.Dataset:
         """LAYERS (pair, y, x) of ``rows``: offsets and errors in m, their covariance in m2.
@@ -61,7 +62,21 @@ class Stack:
             fields.append(_unseen(part.load()) if bias is None else bias.removed(part.load()))
         stack = xr.concat(fields, dim=PAIR, join="exact", combine_attrs="drop_conflicts")
         coordinates = pair_coordinates(self.reference, self.secondary)
-        return stack.transpose(PAIR, *MAP).assign_coords(coordinates)
+        return _agreed(stack.transpose(PAIR, *MAP).assign_coords(coordinates), self.least_share)
+
+
+def _agreed(stack: xr.Dataset, least_share: float) -> xr.Dataset:
+    """``stack`` (pair, y, x) where ``least_share`` of the pairs that saw a place tell of it.
+
+    Of many matches that were refused, those that pass do so by what stands still: shadows, snow.
+    """
+    if not least_share:
+        return stack
+    told = (stack["east"].notnull() & stack["north"].notnull()).sum(PAIR)
+    saw = (~stack["reason"].isin([Match.NO_DATA, Match.OUTSIDE])).sum(PAIR)
+    enough = told >= least_share * saw
+    names = [name for name in LAYERS if name != "reason"]
+    return stack.assign({name: stack[name].where(enough) for name in names})
 
 
 def _unseen(field: xr.Dataset) -> xr.Dataset:
@@ -208,11 +223,10 @@ def velocities(
 
 
 def calibrated(rates: xr.Dataset, stable_ground: xr.DataArray) -> xr.Dataset:
-    """``rates`` of :func:`velocities` with errors that hold on ``stable_ground``, and their limit.
+    """``rates`` of :func:`velocities` with errors that hold on ``stable_ground``.
 
     Errors of a component are multiplied so that its 95 and 99 % intervals cover rest on as much of
     stable ground, or more: in each of CLASSES classes of error, and between them by interpolation.
-    ``detection_limit`` (m/yr): the speed that errors alone exceed in 5 % of places at rest.
     """
     out = rates.copy()
     for name in COMPONENTS:
@@ -220,14 +234,37 @@ def calibrated(rates: xr.Dataset, stable_ground: xr.DataArray) -> xr.Dataset:
         at, scale = _scales(*(a.where(stable_ground).values for a in (rates[name], error)))
         found = np.exp(np.interp(np.log(error.values), at, scale))
         out[f"{name}_error"] = error.copy(data=(error.values * found).astype(np.float32))
-    return out.assign(
-        detection_limit=describe(
-            ((CHI_2 * _largest_variance(out)) ** 0.5).astype(np.float32),
-            "detection_limit",
-            "speed that errors alone exceed in 5 % of places at rest",
-            "m/yr",
-        )
-    )
+    return out
+
+
+def detected(rates: xr.Dataset, at_rest: xr.Dataset) -> xr.Dataset:
+    """``rates`` with what tells motion from rest.
+
+    ``at_rest``: :func:`calibrated` rates whose errors hold noise alone, for ground that does not
+    bend. ``motion_error`` (m/yr): the standard error along the motion were there none, of noise and
+    of what ground that moves beside it adds (``raised`` of ``rates``; it is dropped).
+    ``detection_limit`` (m/yr): the speed that errors alone exceed in 5 % of places at rest.
+    """
+    speed = (rates["east"] ** 2 + rates["north"] ** 2) ** 0.5
+    along = deviation(at_rest, rates["east"] / speed, rates["north"] / speed)
+    error = (along**2 + rates["raised"] ** 2) ** 0.5
+    limit = (CHI_2 * _largest_variance(at_rest)) ** 0.5
+    texts = {
+        "motion_error": (error, "standard error of the speed of ground at rest"),
+        "detection_limit": (limit, "speed that errors alone exceed in 5 % of places at rest"),
+    }
+    return rates.drop_vars("raised").assign({
+        name: describe(values.astype(np.float32), name, text, "m/yr")
+        for name, (values, text) in texts.items()
+    })  # fmt: skip
+
+
+def deviation(rates: xr.Dataset, east: xr.DataArray, north: xr.DataArray) -> xr.DataArray:
+    """Standard error (m/yr) of ``rates`` along the unit vectors ``east``, ``north``."""
+    a, b = (rates[f"{name}_error"].astype(np.float64) for name in COMPONENTS)
+    both = 2.0 * rates["correlation"] * east * north * a * b
+    found: xr.DataArray = ((east * a) ** 2 + (north * b) ** 2 + both) ** 0.5
+    return found
 
 
 def _scales(rate: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -22,11 +22,11 @@ from rockglacier.conventions import MAP, X, Y
 
 SIZE = "size"
 # Places where chips agree within so many deviations are of one motion: the larger chip serves.
-AGREEMENT = 2.5
+AGREEMENT = 1.5
 # ASSUME: motion bends otherwise than evenly by as much as half of the mixture that is removed.
 MIXTURE_ERROR = 0.5
-# ASSUME: rock glaciers bend five times as much as chips show, which smooth their margins.
-BENDING = 5.0
+# ASSUME: rock glaciers bend twelve times as much as chips show, which smooth their margins.
+BENDING = 12.0
 # Mean square distance of a chip's pixels from its middle along an axis, over its side squared.
 SPREAD = {"flat": 1.0 / 12.0, "tapered": 1.0 / 12.0 - 1.0 / (2.0 * np.pi**2)}
 COMPONENTS = ("east", "north")
@@ -102,29 +102,39 @@ def unresolved(
     times the spread of the chip's pixels. The curvature is that between places half a chip apart,
     less what noise makes of it on ``stable_ground`` (y, x; bool), times BENDING. ``step``: pixels
     between places; ``window`` of the chips (see :class:`rockglacier.offsets.tracking.Matching`).
+    ``raised`` is by how much that may be too fast: nothing where motion is fastest, for chips mix
+    it with slower ground around; all of it beside ground that moves.
     """
     stable = stable_ground.transpose(*MAP).values
     chips = field["chip"].transpose(*MAP).values
     out = field.copy()
+    along = np.zeros(chips.shape)  # what may be missed, times the velocity
     for name in COMPONENTS:
         values = field[name].transpose(*MAP).values.astype(np.float64)
         missed = np.zeros_like(values)
         for chip in np.unique(chips[np.isfinite(chips)]):
             apart = max(1, round(0.5 * chip / step))  # places, over which it is the chip that bends
-            bend = _bend(values, apart)
-            rest = bend[stable & np.isfinite(values)]
+            size, bend = _bend(values, apart)
+            rest = size[stable & np.isfinite(values)]
             noise = float(np.median(rest)) if rest.size else 0.0
             share = BENDING * 0.5 * SPREAD[window] * (chip / (apart * step)) ** 2
             here = chips == chip
-            missed[here] = share * np.sqrt(np.maximum(bend**2 - noise**2, 0.0))[here]
+            missed[here] = share * np.sqrt(np.maximum(size**2 - noise**2, 0.0))[here]
+            along[here] += (missed * np.sign(bend) * np.nan_to_num(values))[here]
         error = field[f"{name}_error"].transpose(*MAP)
         out[f"{name}_error"] = error.copy(data=np.hypot(error.values, missed).astype(np.float32))
+    speed = np.hypot(*(field[name].transpose(*MAP).values for name in COMPONENTS))
+    raised = np.maximum(along, 0.0) / np.fmax(speed, 1e-6)
+    out["raised"] = field["east"].transpose(*MAP).copy(data=raised.astype(np.float32))
     return out
 
 
-def _bend(values: np.ndarray, apart: int) -> np.ndarray:
-    """Second differences along both axes between places so far ``apart``, added up."""
-    total = np.zeros_like(values)
+def _bend(values: np.ndarray, apart: int) -> tuple[np.ndarray, np.ndarray]:
+    """Second differences along both axes between places so far ``apart``: sizes and values, added.
+
+    A value is positive where motion around is greater.
+    """
+    total, signed = np.zeros_like(values), np.zeros_like(values)
     for axis in (0, 1):
         margin = [(apart, apart) if a == axis else (0, 0) for a in (0, 1)]
         padded = np.pad(values, margin, constant_values=np.nan)
@@ -132,5 +142,7 @@ def _bend(values: np.ndarray, apart: int) -> np.ndarray:
         before, after = (np.take(padded, np.arange(size) + shift, axis) for shift in (0, 2 * apart))
         # Beyond an unknown place motion is taken to bend back: the worst of what is likely.
         before, after = (np.where(np.isnan(a), b, a) for a, b in ((before, after), (after, before)))
-        total += np.abs(np.nan_to_num(before - 2.0 * values + after))
-    return total
+        bend = np.nan_to_num(before - 2.0 * values + after)
+        total += np.abs(bend)
+        signed += bend
+    return total, signed

@@ -54,7 +54,7 @@ def biases_of(
 class Told:
     """What chips of all sizes tell together, and what made it.
 
-    ``velocity`` (y, x): bands of :func:`inversion.calibrated`, toward the map's axes; ``weight``
+    ``velocity`` (y, x): bands of :func:`inversion.detected`, toward the map's axes; ``weight``
     (size, y, x) of each size that serves and ``scales``, by its number, are what
     :func:`inversion.displacement` takes.
     """
@@ -114,5 +114,9 @@ def velocity_of(
         xr.concat(sizes, dim=SIZE).assign_coords({SIZE: np.asarray(chips)[serving]}),
         ["correlation", "pair_count", "match_reason", "reason"],
     )
-    resolved = unresolved(together.drop_dims(SIZE), stable, step=step, window=window)
-    return Told(inversion.calibrated(resolved, stable), together["weight"], scales)
+    flat = together.drop_dims(SIZE)
+    resolved = unresolved(flat, stable, step=step, window=window)
+    told = inversion.detected(
+        inversion.calibrated(resolved, stable), inversion.calibrated(flat, stable)
+    )
+    return Told(told, together["weight"], scales)
