@@ -39,7 +39,7 @@ lint: $(READY) ## formatters, linters and types, without the tests
 	snakemake --lint
 	cd workflow && mypy --config-file ../pyproject.toml
 
-bench: bench-inversion bench-sentinel1 bench-offsets bench-snow ## every benchmark against its peers and the truth
+bench: bench-inversion bench-sandbox bench-sentinel1 bench-offsets bench-snow ## every benchmark against its peers and the truth
 
 bench-inversion: $(READY) $(MINTPY)/.made ## the inversion against MintPy
 	python benchmarks/inversion.py --peer $(MINTPY) $(ARGS)
@@ -49,6 +49,9 @@ bench-sentinel1: $(READY) ## raw scenes against the truth: geometry, phase, back
 
 bench-offsets: $(READY) $(TRACKERS)/.made ## offset tracking against OpenPIV and OpenCV
 	python benchmarks/offsets.py --peers $(TRACKERS)/bin/python $(ARGS)
+
+bench-sandbox: $(READY) ## landscapes of five seeds against the truth, and one of another range (an hour)
+	python benchmarks/sandbox.py $(ARGS)
 
 bench-snow: $(READY) $(MANNKENDALL)/.made ## trends of the snow index against pymannkendall and SciPy
 	python benchmarks/snow.py --peers $(MANNKENDALL)/bin/python $(ARGS)
@@ -107,4 +110,4 @@ $(MANNKENDALL)/.made:
 		$$(grep -oE '^(numpy|scipy)==[0-9.]*' requirements.lock) 2> >(grep -v "is ignored: it is neither" >&2)
 	@touch $@
 
-.PHONY: help run test test-cluster lint bench bench-inversion bench-sentinel1 bench-offsets bench-snow verify-isce2 report lock clean
+.PHONY: help run test test-cluster lint bench bench-inversion bench-sandbox bench-sentinel1 bench-offsets bench-snow verify-isce2 report lock clean

@@ -153,6 +153,29 @@ def test_motion_shows_by_noise_and_by_what_ground_beside_adds() -> None:
     assert 0.01 < beyond < 0.09
 
 
+def test_movers_on_assumed_ground_do_not_pass_for_errors() -> None:
+    random = np.random.default_rng(2)
+    shape = (80, 80)
+    error = np.where(random.random(shape) < 0.1, 0.06, 0.02)
+    rates = {n: error * random.standard_normal(shape) for n in ("east", "north")}
+    for row in range(5, 80, 15):
+        for column in range(5, 80, 15):
+            rates["east"][row : row + 3, column : column + 3] += 0.5
+            error[row : row + 3, column : column + 3] = 0.06  # margins mix
+    maps = {**rates, "east_error": error, "north_error": error}
+    plain = xr.Dataset({k: (("y", "x"), v.astype(np.float32)) for k, v in maps.items()})
+    moves = xr.DataArray(rates["east"] > 0.3, dims=("y", "x"))
+    stable = xr.ones_like(moves)
+    rest = inversion.without_movers(plain, stable)
+    assert not (rest & moves).any()
+    assert float((rest | moves).mean()) > 0.85  # neighbours go too, little else
+    worse, found = (inversion.calibrated(plain, ground) for ground in (stable, rest))
+    slow = rest.values & (error > 0.05)
+    scale = np.median((found["east_error"] / plain["east_error"]).values[slow])
+    assert 0.8 < scale < 1.4
+    assert np.median((worse["east_error"] / plain["east_error"]).values[slow]) > 2.0 * scale
+
+
 def test_few_of_many_matches_tell_nothing() -> None:
     stack, _, _ = simulated()
     names = [n for n in stack if n != "reason"]

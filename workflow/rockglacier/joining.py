@@ -16,14 +16,16 @@ from rockglacier.conventions import MAP, Reason, VelocitySource, describe
 from rockglacier.downslope import MINIMUM_SLOPE_DEG
 from rockglacier.errors import SceneError
 from rockglacier.grid import Grid
-from rockglacier.offsets.inversion import deviation
+from rockglacier.offsets.inversion import LEAST_PLACES, deviation
 
-LEAST_PLACES = 3  # that touch each other and move
-BANDS = ("east", "north", "east_error", "north_error", "correlation", "detection_limit", "reason")
+BANDS = (
+    "east", "north", "east_error", "north_error", "correlation", "motion_error", "detection_limit",
+    "reason",
+)  # fmt: skip
 
 
 def moving(rates: xr.Dataset, *, sigmas: float) -> xr.DataArray:
-    """Where ``rates`` (BANDS, ``motion_error``; y, x) are of ground that moves: 1, else 0.
+    """Where ``rates`` (BANDS; y, x) are of ground that moves: 1, else 0.
 
     NaN where that is unknown. The speed has to exceed the error that it would have at rest as
     rarely by chance as one component does so many ``sigmas``: its direction is chance's to choose
@@ -148,8 +150,11 @@ def join(
         real = offsets["moving"].transpose(*MAP).values > 0.0
         fast = real & (np.abs(rate) > offsets_above)
         far = np.abs(insar - projected) >= agree_sigmas * np.hypot(insar_error, projected_error)
-        # Faster than phase can follow, which then shows any slower motion.
-        lost = real & (np.abs(rate) > insar_below) & far & (np.abs(insar) < insar_below)
+        # Faster than phase can follow, which then shows any slower motion. What chips mix makes
+        # offsets too slow, not too fast.
+        noise = offsets["motion_error"].transpose(*MAP).values
+        faster = np.abs(rate) - np.abs(insar) >= agree_sigmas * np.hypot(insar_error, noise)
+        lost = real & (np.abs(rate) > insar_below) & faster & (np.abs(insar) < insar_below)
         slow = seen & ~fast & ~lost & (np.abs(insar) < insar_below)
         between = seen & ~fast & ~lost & ~slow
         both = between & np.isfinite(projected)

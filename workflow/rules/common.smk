@@ -951,7 +951,7 @@ def matching_of_images(wildcards):
 
 def inversion_of_images(wildcards):
     """The settings of offsets that tell what becomes of the matches."""
-    names = ["step_pixels", "window", "bias", "stable_slope_deg", "min_pairs"]
+    names = ["step_pixels", "window", "bias", "stable_slope_deg", "min_pairs", "min_pair_share"]
     return {name: images_of(wildcards)["offsets"][name] for name in names}
 
 

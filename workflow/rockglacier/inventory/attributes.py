@@ -29,6 +29,7 @@ ACTIVE_M_YR, RELICT_M_YR = 0.10, 0.01
 LEAST_COVERAGE = 0.3  # ASSUME: of an object that must be observed before motion tells its activity
 MOST = 0.5  # of the surface
 SURE = 0.8  # probability of the likelier activity beyond which a map without motion tells it
+LIKELIER = 2.0 / 3.0  # ASSUME: of an object's ground that tells its motion
 SLOPE_ABOVE_DEG = 30.0  # ASSUME: of rock walls that feed talus
 NEAR_M, FORE_M = 60.0, 400.0  # ASSUME: of a glacier that touches, and of its forefield
 ICE_SHARE = 0.3  # ASSUME: probability of glacier ice from which debris counts as mixed
@@ -97,8 +98,13 @@ def motion_of(pixels: xr.Dataset) -> dict[str, Any]:
     """Velocity of an object down the slope (m/yr) from what is observed of it.
 
     ``velocity`` median, ``velocity_p90``, ``velocity_error`` of the median, ``observed_share``,
-    ``moving_share`` of what is observed, ``velocity_source`` of most pixels and ``KinAtt``.
+    ``moving_share`` of what is observed, ``velocity_source`` of most pixels and ``KinAtt``. Where
+    there is a ``probability`` the likelier LIKELIER of an object's ground tells, not its edge.
     """
+    if "probability" in pixels:
+        likely = pixels["probability"].values
+        least = np.nanquantile(likely, 1.0 - LIKELIER) if np.isfinite(likely).any() else np.nan
+        pixels = pixels.isel(pixel=~(likely < least))
     speed, error = pixels["velocity"].values, pixels["velocity_error"].values
     seen = np.isfinite(speed) & np.isfinite(error)
     out: dict[str, Any] = {

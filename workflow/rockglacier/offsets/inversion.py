@@ -30,6 +30,8 @@ LAYERS = ("east", "north", "east_error", "north_error", "covariance", "reason")
 NORMAL = {0.95: 1.95996, 0.99: 2.57583, 0.997: 2.96774}
 CLASSES, LEAST_CLASS = 6, 500  # of stated error, and places in each
 FEW = 1.4  # places beyond a quantile that tell it
+HALF = 0.67449  # deviations within which half of a normal distribution lies
+MOVING, LEAST_PLACES = 3.44, 3  # errors of a speed at rest, as rare as 3 of one component; places
 CHI_2 = 5.9915  # 95 % point of the chi-squared distribution with two degrees of freedom
 
 
@@ -235,6 +237,34 @@ def calibrated(rates: xr.Dataset, stable_ground: xr.DataArray) -> xr.Dataset:
         found = np.exp(np.interp(np.log(error.values), at, scale))
         out[f"{name}_error"] = error.copy(data=(error.values * found).astype(np.float32))
     return out
+
+
+def without_movers(rates: xr.Dataset, stable_ground: xr.DataArray) -> xr.DataArray:
+    """``stable_ground`` (y, x; bool) that is assumed, less places that move, and their neighbours.
+
+    They would pass for errors. A place moves that LEAST_PLACES or more that touch it do too, beyond
+    MOVING errors, which are scaled by the median of stable ground in each of CLASSES classes of
+    error: half of a class may move.
+    """
+    from scipy.ndimage import binary_dilation, label
+
+    stable = stable_ground.transpose(*MAP).values
+    square = np.zeros(stable.shape)
+    for name in COMPONENTS:
+        rate, error = (rates[k].transpose(*MAP).values for k in (name, f"{name}_error"))
+        known = stable & np.isfinite(rate) & np.isfinite(error)
+        if int(known.sum()) < MIN_STABLE:
+            return stable_ground
+        members = np.array_split(np.argsort(error[known]), CLASSES)
+        at = [np.log(np.median(error[known][m])) for m in members]
+        scale = [np.median(np.abs(rate[known][m] / error[known][m])) / HALF for m in members]
+        scaled = error * np.exp(np.interp(np.log(error), at, np.log(np.fmax(scale, 1e-3))))
+        square += (rate / scaled) ** 2
+    around = np.ones((3, 3))
+    number, _ = label(np.sqrt(square) > MOVING, around)
+    crowd = np.bincount(number.ravel())[number] >= LEAST_PLACES
+    moves = binary_dilation((number > 0) & crowd, around)
+    return stable_ground.copy(data=stable_ground.values & ~moves)
 
 
 def detected(rates: xr.Dataset, at_rest: xr.Dataset) -> xr.Dataset:

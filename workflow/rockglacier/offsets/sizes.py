@@ -22,7 +22,7 @@ from rockglacier.conventions import MAP, X, Y
 
 SIZE = "size"
 # Places where chips agree within so many deviations are of one motion: the larger chip serves.
-AGREEMENT = 1.5
+AGREEMENT = 2.5
 # ASSUME: motion bends otherwise than evenly by as much as half of the mixture that is removed.
 MIXTURE_ERROR = 0.5
 # ASSUME: rock glaciers bend twelve times as much as chips show, which smooth their margins.
@@ -32,15 +32,17 @@ SPREAD = {"flat": 1.0 / 12.0, "tapered": 1.0 / 12.0 - 1.0 / (2.0 * np.pi**2)}
 COMPONENTS = ("east", "north")
 
 
-def combined(field: xr.Dataset, names: Sequence[str] = ()) -> xr.Dataset:
+def combined(
+    field: xr.Dataset, names: Sequence[str] = (), *, agreement: float = AGREEMENT
+) -> xr.Dataset:
     """One value a place from those of all sizes: ``east``, ``north`` and their errors (y, x).
 
     ``field`` (size, y, x) holds ``east``, ``north``, ``east_error``, ``north_error`` in one unit,
     NaN where a size has none, and coordinate ``size`` (pixels), ascending. Errors of nested chips
     are taken as those of ever better estimates: the covariance of two is the larger's variance.
-    ``names``: further variables, taken from the size that serves. The result holds ``weight``
-    (size, y, x), of which it is made, as well, and ``chip``: the size that serves (pixels, NaN
-    where none does).
+    ``agreement``: deviations within which chips are of one motion. ``names``: further variables,
+    taken from the size that serves. The result holds ``weight`` (size, y, x), of which it is made,
+    as well, and ``chip``: the size that serves (pixels, NaN where none does).
     """
     sides = field[SIZE].values.astype(np.float64)
     value, error = (
@@ -53,7 +55,7 @@ def combined(field: xr.Dataset, names: Sequence[str] = ()) -> xr.Dataset:
         agrees = known[k].copy()
         for i in range(k):
             with np.errstate(invalid="ignore"):
-                near = (np.abs(value[k] - value[i]) <= AGREEMENT * error[i]).all(axis=0)
+                near = (np.abs(value[k] - value[i]) <= agreement * error[i]).all(axis=0)
             agrees &= ~known[i] | near
         taken[agrees] = k
     weight = np.zeros(known.shape, np.float32)
