@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SUMMIT = 0.15  # ASSUME: a summit stands so much above the saddle to the next, else both are one
 # ASSUME: ground of an object has an 64th of the odds of its summit or more, of two steps of eight.
 OWN_EDGE = 64.0
-SMOOTH_M = 80.0  # full width of the Gaussian that log odds are smoothed by
+SMOOTH_M = 60.0  # full width of the Gaussian that log odds are smoothed by
 FLOOR = 1e-5  # of a probability
 # ASSUME: RGIK's least area of a rock glacier, and holes that are none (km2).
 LEAST_KM2, HOLE_KM2 = 0.01, 0.005
