@@ -187,7 +187,10 @@ def test_few_of_many_matches_tell_nothing() -> None:
                 stack[name].isel(y=rows).where(xr.DataArray(few, dims="pair"))
             )
         stack["reason"][~few, rows] = why
-    told = inversion._agreed(stack, 0.34)["east"]
+    agreed = inversion._agreed(stack, 0.34)
+    told = agreed["east"]
+    assert (agreed["reason"][few, refused] == Match.OUTVOTED).all()
+    assert (agreed["reason"][~few, refused] == Match.LOW_CORRELATION).all()
     assert told.isel(y=refused).isnull().all()  # what most pairs refuse
     xr.testing.assert_equal(told.isel(y=hidden), stack["east"].isel(y=hidden))  # what clouds hid
     xr.testing.assert_equal(told.isel(y=slice(10, None)), stack["east"].isel(y=slice(10, None)))

@@ -150,13 +150,12 @@ def test_a_texture_that_repeats_is_ambiguous_whatever_the_search(search: int) ->
     assert (inner != Reason.OBSERVED).all()
 
 
-def test_clouds_are_no_data_whatever_the_search(optical: xr.Dataset) -> None:
-    reference = optical["reference"].copy(deep=True)
-    reference[200:420, 200:420] = np.nan
+@pytest.mark.parametrize("hidden", ["reference", "secondary"])
+def test_clouds_are_no_data_whatever_the_search(hidden: str, optical: xr.Dataset) -> None:
+    pair = {name: optical[name].copy(deep=True) for name in ("reference", "secondary")}
+    pair[hidden][200:420, 200:420] = np.nan
     for search in (6, 24):
-        found = matched(
-            track(reference, optical["secondary"], Matching(chips=(32,), search=search))
-        )
+        found = matched(track(*pair.values(), Matching(chips=(32,), search=search)))
         inside = (found.y < -240) & (found.y > -380) & (found.x > 240) & (found.x < 380)
         assert (found["reason"].where(inside, drop=True) == Reason.NO_DATA).all()
 

@@ -137,6 +137,20 @@ def test_bad_scenes_say_what_is_wrong(scene_folder: Path) -> None:
         read_scene(path)
 
 
+@pytest.mark.parametrize("found", ["oops", "NaN"])
+def test_numbers_that_are_none_are_named(found: str, scene_folder: Path) -> None:
+    (path,) = find_scenes(scene_folder)
+    text = path.read_text()
+    if path.suffix == ".json":
+        item = json.loads(text)
+        item["properties"]["view:sun_azimuth"] = found
+        path.write_text(json.dumps(item))
+    else:
+        path.write_text(text.replace("SUN_AZIMUTH = 146.8", f"SUN_AZIMUTH = {found}"))
+    with pytest.raises(SceneError, match=r"(sun|SUN|oops).*again"):
+        read_scene(path)
+
+
 def test_a_band_that_is_cut_off_is_named(scene_folder: Path) -> None:
     (path,) = find_scenes(scene_folder)
     band = next(scene_folder.glob("*_B8.TIF"))

@@ -95,6 +95,7 @@ MATCHES = {
     Match.BACKWARD: "not found backward",
     Match.NEIGHBOURS: "unlike its neighbours",
     Match.MEDIAN: "far from their median",
+    Match.OUTVOTED: "refused by most pairs",
 }
 THUMB = 2.3  # inches of a small map, with its bar
 # Factors around zero.

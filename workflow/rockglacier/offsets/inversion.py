@@ -78,11 +78,15 @@ def _agreed(stack: xr.Dataset, least_share: float) -> xr.Dataset:
     saw = (~stack["reason"].isin([Match.NO_DATA, Match.OUTSIDE])).sum(PAIR)
     enough = told >= least_share * saw
     names = [name for name in LAYERS if name != "reason"]
-    return stack.assign({name: stack[name].where(enough) for name in names})
+    passed = stack["reason"] == Match.OBSERVED
+    reason = stack["reason"].where(enough | ~passed, Match.OUTVOTED)
+    return stack.assign({**{name: stack[name].where(enough) for name in names}, "reason": reason})
 
 
 def _unseen(field: xr.Dataset) -> xr.Dataset:
-    return field.assign({name: field[name] * np.nan for name in field if name != "reason"})
+    """``field`` of a size whose bias is not known: as if it had not looked."""
+    nothing = {name: field[name] * np.nan for name in field if name != "reason"}
+    return field.assign({**nothing, "reason": xr.full_like(field["reason"], Match.NO_DATA)})
 
 
 @dataclass(frozen=True)
@@ -220,6 +224,8 @@ def velocities(
     out["pair_count"], out["match_reason"] = series["pair_count"], series["match_reason"]
     solved = out["east"].notnull() & out["north"].notnull()
     reason = series["reason"].where(solved | (series["reason"] > 0), Reason.TOO_FEW_PAIRS)
+    outvoted = (stack["reason"] == Match.OUTVOTED).any(PAIR)
+    reason = reason.where(solved | ~outvoted, Reason.TOO_FEW_PAIRS)
     out["reason"] = describe(reason, "reason", "why there is no velocity, 0: there is", "1")
     return xr.Dataset(out)
 

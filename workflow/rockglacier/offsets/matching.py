@@ -40,6 +40,7 @@ LANES = 8  # columns of the kernel: taps, then zeros
 UPSAMPLING = 2  # of the secondary that is interpolated
 MIN_LIKENESS = 0.1  # of the gradients of both chips
 MIN_VALID = 0.7  # share of a chip's pixels
+LEAST_KNOWN = 0.3  # share of a search's pixels, less than which hold no chip's
 
 _FAST = {"contract", "reassoc", "nsz"}
 
@@ -421,6 +422,16 @@ def _fits_in(y: int, x: int, side: int, rows: int, columns: int) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)
+def _share_known(known: np.ndarray, y: int, x: int, side: int) -> float:
+    """Of the square whose first pixel is (y, x), beyond the image unknown."""
+    total = 0.0
+    for i in range(max(y, 0), min(y + side, known.shape[0])):
+        for j in range(max(x, 0), min(x + side, known.shape[1])):
+            total += known[i, j]
+    return total / (side * side)
+
+
+@numba.njit(cache=True, nogil=True)
 def _search(
     reference: np.ndarray,
     secondary: np.ndarray,
@@ -520,17 +531,21 @@ def match_places(
             found[STATE] = OUTSIDE
             if not _fits_in(y, x, side, rows, columns):
                 continue
-            valid = 0.0
-            for i in range(y, y + side):
-                for j in range(x, x + side):
-                    valid += weight[i, j]
-            if valid < MIN_VALID * side * side:
+            if _share_known(weight, y, x, side) < MIN_VALID:
                 found[STATE] = NO_DATA
                 continue
             if not known_start:
+                there_y, there_x = y + guesses[n, 0], x + guesses[n, 1]
+                reach = side + 2 * radius
+                if _share_known(known, there_y - radius, there_x - radius, reach) < LEAST_KNOWN:
+                    within = _fits_in(there_y, there_x, side, *known.shape)
+                    found[STATE] = NO_DATA if within else OUTSIDE
+                    continue
                 state = _search(reference, secondary, y, x, side, guesses[n], radius, thin, peak)
                 if state != FOUND:
-                    found[STATE] = state
+                    # A search in what is mostly unknown says nothing of the ground.
+                    hidden = _share_known(known, there_y, there_x, side) < MIN_VALID
+                    found[STATE] = NO_DATA if hidden and state != OUTSIDE else state
                     continue
                 start_y, start_x = peak[0] + peak[4], peak[1] + peak[5]
                 ratio = peak[2] / max(peak[3], 1e-3)

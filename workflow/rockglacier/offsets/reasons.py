@@ -19,3 +19,4 @@ class Reason(IntEnum):
     BACKWARD = 8  # matching back does not return to the place
     NEIGHBOURS = 9  # too few neighbours move alike
     MEDIAN = 10  # far from the median of its neighbours
+    OUTVOTED = 11  # most pairs that saw the place refused their match of it

@@ -12,6 +12,7 @@ STAC extension landsat 2.0.
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,19 @@ def _from_mtl(path: Path) -> Scene:
             "scene's metadata again."
         )
 
+    def number(key: str) -> float:
+        text = need(key)
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if math.isfinite(value):
+            return value
+        raise SceneError(
+            f"{path}: {key} is {text!r}, but a number is needed: download the scene's metadata "
+            "again."
+        )
+
     names = {
         "B" + re.sub(r"^(ST_)?B", "", key.removeprefix("FILE_NAME_BAND_")): value
         for key, value in stated.items()
@@ -91,11 +105,11 @@ def _from_mtl(path: Path) -> Scene:
         path=path,
         name=stated.get("LANDSAT_PRODUCT_ID") or need("LANDSAT_SCENE_ID"),
         satellite=_satellite(need("SPACECRAFT_ID"), path),
-        orbit=f"{int(need('WRS_PATH')):03d}{int(need('WRS_ROW')):03d}",
+        orbit=f"{int(number('WRS_PATH')):03d}{int(number('WRS_ROW')):03d}",
         time=_time(f"{need('DATE_ACQUIRED')}T{need('SCENE_CENTER_TIME')}", path),
-        sun_azimuth_deg=float(need("SUN_AZIMUTH")),
-        sun_elevation_deg=float(need("SUN_ELEVATION")),
-        version=int(stated.get("COLLECTION_NUMBER") or 0),
+        sun_azimuth_deg=number("SUN_AZIMUTH"),
+        sun_elevation_deg=number("SUN_ELEVATION"),
+        version=int(number("COLLECTION_NUMBER")) if stated.get("COLLECTION_NUMBER") else 0,
         rank=_rank(stated.get("LANDSAT_PRODUCT_ID") or ""),
         bands={band: file for band, name in names.items() if (file := _beside(path, name))},
         quality=_beside(path, quality) if quality else None,
@@ -121,6 +135,9 @@ def _from_item(path: Path) -> Scene:
                 quality = file
             elif file.stem.endswith("QA_RADSAT"):
                 saturation = file
+        sun = [float(properties[f"view:sun_{name}"]) for name in ("azimuth", "elevation")]
+        if not all(map(math.isfinite, sun)):
+            raise ValueError(f"sun angles {sun}")
         return Scene(
             path=path,
             name=item["id"],
@@ -128,8 +145,8 @@ def _from_item(path: Path) -> Scene:
             orbit=f"{int(properties['landsat:wrs_path']):03d}"
             f"{int(properties['landsat:wrs_row']):03d}",
             time=_time(properties["datetime"], path),
-            sun_azimuth_deg=float(properties["view:sun_azimuth"]),
-            sun_elevation_deg=float(properties["view:sun_elevation"]),
+            sun_azimuth_deg=sun[0],
+            sun_elevation_deg=sun[1],
             version=int(properties.get("landsat:collection_number", 2)),
             rank=_rank(item["id"]),
             bands=bands,
@@ -137,7 +154,7 @@ def _from_item(path: Path) -> Scene:
             surface=_of_surface(item["id"]),
             saturation=saturation,
         )
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise SceneError(
             f"{path}: {error!r}; a STAC item of a Landsat 8 or 9 scene with datetime, platform, "
             "sun and WRS properties is needed: download the item again."
