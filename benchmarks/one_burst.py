@@ -6,10 +6,12 @@ Run as a program by ``sentinel1.py``, so that the peak memory of the process is 
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 import warnings
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import rasterio
@@ -19,6 +21,7 @@ from rockglacier import io
 from rockglacier.grid import Grid
 from rockglacier.sentinel1 import annotation, engine
 from rockglacier.sentinel1.safe import open_safe
+from rockglacier.simulation_safe import Flight, manifest_of, write_xml
 
 BURST = 4
 POSTING_M = (10.0, 5.0)
@@ -34,7 +37,7 @@ def product(source: Path, folder: Path) -> tuple[Path, str]:
     beside = safe / "annotation" / "calibration"
     beside.mkdir(parents=True, exist_ok=True)
     (safe / "measurement").mkdir(exist_ok=True)
-    (safe / "manifest.safe").write_bytes((source.parents[1] / "manifest.safe").read_bytes())
+    write_xml(safe / "manifest.safe", _manifest(source))
     (safe / "annotation" / source.name).write_bytes(source.read_bytes())
     swath = annotation.read_annotation(source.read_bytes(), str(source))
     ends = f"<line>0</line><pixel>0 {swath.samples_per_burst - 1}</pixel>"
@@ -56,6 +59,23 @@ def product(source: Path, folder: Path) -> tuple[Path, str]:
                 window = Window(0, BURST * lines + line, samples, 100)
                 target.write((part[0] + 1j * part[1]).astype(np.complex64), 1, window=window)
     return safe, stem
+
+
+def _manifest(source: Path) -> ElementTree.Element:
+    """What a manifest would say of the product of the annotation at ``source``, of Sentinel-1A."""
+    text = source.read_text()
+    stated = {
+        tag: re.search(f"<{tag}>([^<]+)<", text)[1]  # type: ignore[index]
+        for tag in ("missionId", "absoluteOrbitNumber", "startTime", "stopTime", "pass", "swath")
+    }
+    orbit, none = int(stated["absoluteOrbitNumber"]), np.empty((0, 3))
+    start, stop = (np.datetime64(stated[f"{end}Time"], "ns") for end in ("start", "stop"))
+    flight = Flight(
+        stated["missionId"], orbit, (orbit - 73) % 175 + 1, stated["pass"] == "Ascending", 0.0,
+        start, np.empty(0, "datetime64[ns]"), none, none,
+    )  # fmt: skip
+    files = [("s1Level1ProductSchema", f"./annotation/{source.name}")]
+    return manifest_of("SLC", flight, [stated["swath"]], start, stop, files)
 
 
 def ground(source: Path, share: float) -> Grid:

@@ -146,10 +146,10 @@ def write_product(folder: Path, flight: Flight, swaths: list[SwathImage]) -> Pat
             [flight.mission.lower(), swath.name.lower(), "slc", "vv", *map(_compact, ends),
              f"{flight.absolute_orbit:06d}", take.lower(), f"{number:03d}"]
         )  # fmt: skip
-        _write(product / "annotation" / f"{stem}.xml", _annotation(flight, swath, number))
+        write_xml(product / "annotation" / f"{stem}.xml", _annotation(flight, swath, number))
         beside = product / "annotation" / "calibration"
-        _write(beside / f"calibration-{stem}.xml", _calibration(flight, swath, number))
-        _write(beside / f"noise-{stem}.xml", _noise(flight, swath, number))
+        write_xml(beside / f"calibration-{stem}.xml", _calibration(flight, swath, number))
+        write_xml(beside / f"noise-{stem}.xml", _noise(flight, swath, number))
         _measure(product / "measurement" / f"{stem}.tiff", swath)
         files += [
             ("s1Level1ProductSchema", f"./annotation/{stem}.xml"),
@@ -158,8 +158,8 @@ def write_product(folder: Path, flight: Flight, swaths: list[SwathImage]) -> Pat
             ("s1Level1MeasurementSchema", f"./measurement/{stem}.tiff"),
         ]
     names = [swath.name for swath in swaths]
-    manifest = _manifest("SLC", flight, names, min(starts), max(stops), files)
-    _write(product / "manifest.safe", manifest)
+    manifest = manifest_of("SLC", flight, names, min(starts), max(stops), files)
+    write_xml(product / "manifest.safe", manifest)
     return product
 
 
@@ -180,7 +180,7 @@ def write_ground_range(folder: Path, flight: Flight, image: GroundRangeImage, nu
         f"annotation/calibration/noise-{stem}": _ground_range_noise(flight, image),
     }
     for place, root in files.items():
-        _write(product / f"{place}.xml", root)
+        write_xml(product / f"{place}.xml", root)
     pixels = product / "measurement" / f"{stem}.tiff"
     with _new_pixels(pixels, image.numbers.shape, "uint16") as target:
         target.write(image.numbers.astype(np.uint16), 1)
@@ -191,7 +191,7 @@ def write_ground_range(folder: Path, flight: Flight, image: GroundRangeImage, nu
     ]
     listed.append(("s1Level1MeasurementSchema", f"./measurement/{stem}.tiff"))
     names = [swath for swath, *_ in image.swaths]
-    _write(product / "manifest.safe", _manifest("GRD", flight, names, *ends, listed))
+    write_xml(product / "manifest.safe", manifest_of("GRD", flight, names, *ends, listed))
     return product
 
 
@@ -229,7 +229,7 @@ def write_orbit(folder: Path, flight: Flight) -> Path:
             _sub(vector, f"V{axis}", f"{value:.6f}", unit="m/s")
         _sub(vector, "Quality", "NOMINAL")
     path = folder / f"{name}.EOF"
-    _write(path, root)
+    write_xml(path, root)
     return path
 
 
@@ -595,7 +595,7 @@ def _image_lines(image: GroundRangeImage) -> list[tuple[int, np.datetime64]]:
     return [(0, image.start), (last, image.time(last))]
 
 
-def _manifest(
+def manifest_of(
     product: str,
     flight: Flight,
     swaths: list[str],
@@ -603,6 +603,7 @@ def _manifest(
     stop: np.datetime64,
     files: list[tuple[str, str]],
 ) -> Tree.Element:
+    """The manifest of a ``product`` (SLC, GRD) of ``swaths``; ``files``: kind and place of each."""
     for prefix, address in NAMESPACES.items():
         Tree.register_namespace(prefix, address)
 
@@ -784,6 +785,7 @@ def _compact(time: np.datetime64) -> str:
     return str(np.datetime_as_string(time, unit="s")).replace("-", "").replace(":", "").lower()
 
 
-def _write(path: Path, root: Tree.Element) -> None:
+def write_xml(path: Path, root: Tree.Element) -> None:
+    """Write ``root`` and the folders that it lies in."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Tree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
