@@ -107,3 +107,10 @@ def test_the_bias_of_a_part_is_that_of_the_whole() -> None:
     bias = estimate_bias(offsets, stable, model="stripes")
     part = {"y": slice(10, 20), "x": slice(5, 50)}
     xr.testing.assert_allclose(bias.removed(offsets.isel(part)), bias.removed(offsets).isel(part))
+
+
+def test_an_image_under_two_dates_is_no_pair() -> None:
+    offsets, stable, _ = field(np.zeros(SHAPE))
+    copied = offsets.assign({n: 1e-7 * offsets[n] for n in ("east", "north", "east_error")})
+    with pytest.raises(SceneError, match="both images are the same"):
+        estimate_bias(copied, stable)

@@ -24,6 +24,7 @@ from rockglacier.errors import SceneError
 Model = Literal["shift", "ramp", "stripes"]
 COMPONENTS = ("east", "north")
 MIN_STABLE = 30  # places
+SAME_M = 1e-4  # an error that no two images have
 STRIPE_M = 1500.0  # across the orbit, over which stripes are taken as even
 MIN_STRIPE = 10  # stable places in it
 INCLINATION_DEG = 98.2  # of the orbits of Landsat 8 and 9; those of Sentinel-2 have 98.6
@@ -96,13 +97,18 @@ def estimate_bias(
     Raises
     ------
     SceneError
-        Fewer than MIN_STABLE places of stable ground have an offset.
+        Fewer than MIN_STABLE places of stable ground have an offset, or both images are the same.
     """
     known = stable_ground.values & np.isfinite(field["east"].values)
     if known.sum() < MIN_STABLE:
         raise SceneError(
             f"{int(known.sum())} places of stable ground have an offset; {MIN_STABLE} are needed "
             "to tell the bias of a pair: enlarge stable_ground, the area, or leave this pair out."
+        )
+    if np.median(field["east_error"].values[known]) < SAME_M:
+        raise SceneError(
+            "offsets without any error on stable ground: both images are the same; leave out the "
+            "date that is a copy of the other."
         )
     row, column = np.nonzero(known)
     y, x = field[Y].values[row], field[X].values[column]

@@ -15,7 +15,7 @@ from rockglacier import bands, io, logs
 from rockglacier.conventions import Y
 from rockglacier.errors import SceneError
 from rockglacier.offsets import inversion
-from rockglacier.offsets.bias import Bias, Model, estimate_bias
+from rockglacier.offsets.bias import MIN_STABLE, Bias, Model, estimate_bias
 from rockglacier.offsets.inversion import Scale, Stack
 from rockglacier.offsets.sizes import SIZE, combined, unresolved
 from rockglacier.readers.stack import FlawedPair
@@ -126,6 +126,11 @@ def velocity_of(
         moving = int(stable.sum()) - int(rest.sum())
         logger.info("%d of %d places assumed stable move or touch some", moving, int(stable.sum()))
         stable = rest
+    if int(stable.sum()) < MIN_STABLE:
+        logger.warning(
+            "%d stable places are left, %d are needed: errors are as pairs state them",
+            int(stable.sum()), MIN_STABLE,
+        )  # fmt: skip
     resolved = unresolved(flat, stable, step=step, window=window)
     told = inversion.detected(
         inversion.calibrated(resolved, stable), inversion.calibrated(flat, stable)
