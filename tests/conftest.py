@@ -58,3 +58,19 @@ def ideal_scenes(tmp_path_factory: pytest.TempPathFactory) -> scenes.Simulated:
 def noisy_scenes(tmp_path_factory: pytest.TempPathFactory) -> scenes.Simulated:
     """Three dates as they would be recorded."""
     return scenes.simulate(tmp_path_factory.mktemp("noisy"), dates=3, ground_range=True)
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that are saved during a test."""
+    from matplotlib.figure import Figure
+
+    seen: list[Figure] = []
+    save = Figure.savefig
+
+    def keep(self, *args, **kwargs):
+        save(self, *args, **kwargs)
+        seen.append(self)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return seen

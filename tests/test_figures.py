@@ -12,7 +12,6 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
 
 from rockglacier import figures
 from rockglacier.conventions import DATE, MAP, Reason
@@ -23,20 +22,6 @@ from rockglacier.provenance import record
 from rockglacier.reference import stable_ground
 
 GEOGRAPHIC = Grid("EPSG:4326", 10.70, 60.05, 0.002, 0.001, 40, 50)
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that are saved during a test."""
-    seen: list[Figure] = []
-    save = Figure.savefig
-
-    def keep(self, *args, **kwargs):
-        save(self, *args, **kwargs)
-        seen.append(self)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return seen
 
 
 SIGHT = {"east": -0.6, "north": -0.14, "up": 0.79}  # of an ascending track

@@ -8,7 +8,6 @@ import pytest
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from shapely.geometry import Point
 
 from rockglacier import figures, plates
@@ -43,20 +42,6 @@ ALONE = {
     "pixels": SIDE["pixels"] | {"overall_accuracy": 0.9012},
     "objects": SIDE["objects"] | {"precision": float("nan"), "precision_95": (0.0, 1.0)},
 }
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that are saved during a test."""
-    seen: list[Figure] = []
-    save = Figure.savefig
-
-    def keep(self, *args, **kwargs):
-        save(self, *args, **kwargs)
-        seen.append(self)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return seen
 
 
 def disc(column, row, radius):

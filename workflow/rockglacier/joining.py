@@ -16,7 +16,7 @@ from rockglacier.conventions import MAP, Reason, VelocitySource, describe
 from rockglacier.downslope import MINIMUM_SLOPE_DEG
 from rockglacier.errors import SceneError
 from rockglacier.grid import Grid
-from rockglacier.offsets.inversion import LEAST_PLACES, deviation
+from rockglacier.offsets.inversion import crowded, deviation
 
 BANDS = (
     "east", "north", "east_error", "north_error", "correlation", "motion_error", "detection_limit",
@@ -32,14 +32,10 @@ def moving(rates: xr.Dataset, *, sigmas: float) -> xr.DataArray:
     too. A place counts with LEAST_PLACES or more that touch it and move, which leaves out most
     errors of single places; those of a whole chip remain.
     """
-    from scipy.ndimage import label
-
     speed = np.hypot(*(rates[k].transpose(*MAP).values for k in ("east", "north")))
     with np.errstate(invalid="ignore"):
         beyond = speed > _radius(sigmas) * rates["motion_error"].transpose(*MAP).values
-    number, _ = label(beyond, np.ones((3, 3)))
-    crowd = np.bincount(number.ravel())[number] >= LEAST_PLACES
-    found = np.where(np.isfinite(speed), beyond & crowd, np.nan).astype(np.float32)
+    found = np.where(np.isfinite(speed), crowded(beyond), np.nan).astype(np.float32)
     return rates["east"].transpose(*MAP).copy(data=found).rename("moving")
 
 

@@ -252,7 +252,7 @@ def without_movers(rates: xr.Dataset, stable_ground: xr.DataArray) -> xr.DataArr
     MOVING errors, which are scaled by the median of stable ground in each of CLASSES classes of
     error: half of a class may move.
     """
-    from scipy.ndimage import binary_dilation, label
+    from scipy.ndimage import binary_dilation
 
     stable = stable_ground.transpose(*MAP).values
     square = np.zeros(stable.shape)
@@ -266,11 +266,16 @@ def without_movers(rates: xr.Dataset, stable_ground: xr.DataArray) -> xr.DataArr
         scale = [np.median(np.abs(rate[known][m] / error[known][m])) / HALF for m in members]
         scaled = error * np.exp(np.interp(np.log(error), at, np.log(np.fmax(scale, 1e-3))))
         square += (rate / scaled) ** 2
-    around = np.ones((3, 3))
-    number, _ = label(np.sqrt(square) > MOVING, around)
-    crowd = np.bincount(number.ravel())[number] >= LEAST_PLACES
-    moves = binary_dilation((number > 0) & crowd, around)
+    moves = binary_dilation(crowded(np.sqrt(square) > MOVING), np.ones((3, 3)))
     return stable_ground.copy(data=stable_ground.values & ~moves)
+
+
+def crowded(places: np.ndarray) -> np.ndarray:
+    """Of ``places`` (y, x; bool) those of which LEAST_PLACES or more touch each other."""
+    from scipy.ndimage import label
+
+    number, _ = label(places, np.ones((3, 3)))
+    return np.asarray(places & (np.bincount(number.ravel())[number] >= LEAST_PLACES))
 
 
 def detected(rates: xr.Dataset, at_rest: xr.Dataset) -> xr.Dataset:
