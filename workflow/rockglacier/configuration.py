@@ -28,7 +28,6 @@ ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "config" / "schema"
 DATA = "${ROCKGLACIER_DATA}"
 LANDSCAPE = "landscape"  # folder of what is simulated of a region
-RAW = ("scenes", "simulated_scenes", "landscape_scenes")  # sources of tracks of raw scenes
 MINTPY_GEOMETRY = ("geometryGeo.h5", "geometryRadar.h5")
 
 Settings = dict[str, Any]
@@ -377,7 +376,7 @@ def _check_images(
         )
     _check_chips(images["offsets"], where, f"{key}.")
     if images["source"] == "slc":
-        scenes = [n for n, t in tracks.items() if t["source"] in RAW]
+        scenes = [n for n, t in tracks.items() if t["source"] in citations.RAW]
         if images["track"] not in scenes:
             raise ConfigurationError(
                 f"{where}: {key}.track is {_show(images['track'])}; needed: a track of raw scenes, "

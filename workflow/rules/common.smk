@@ -12,8 +12,8 @@ from rockglacier.topsstack import commands
 from rockglacier.topsstack.misregistration import EARLIER_DATES
 
 INTERFEROGRAMS = ["geotiff", "hyp3", "licsar", "isce2", "mintpy"]
-SIMULATED_SCENES = ["simulated_scenes", "landscape_scenes"]
-SCENES = ["scenes", *SIMULATED_SCENES]
+SCENES = list(citations.RAW)
+SIMULATED_SCENES = [source for source in SCENES if source != "scenes"]
 GRD = ["grd"]  # which show no motion
 IMAGES = ["geocoded"]  # geocoded by this workflow, elsewhere
 PRODUCTS = [*SCENES, *GRD, *IMAGES]  # of which tables say what there is
