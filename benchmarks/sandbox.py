@@ -62,7 +62,7 @@ class Setting:
 
 
 def _region(
-    setting: Setting, name: str, text: str, products: Sequence[str], config: Sequence[str] = ()
+    setting: Setting, name: str, text: str, products: Sequence[str], models: Result | None = None
 ) -> Path:
     """The folder of ``products`` of the region ``text``, made if they are not there."""
     results, files = setting.folder / "results", setting.folder / "regions"
@@ -72,16 +72,23 @@ def _region(
         path.write_text(text)
     wanted = [results / name / product for product in products]
     if not all(one.exists() for one in wanted):
-        own = [f"regions={name}", f"results={results}", f"region_folder={files}"]
-        _run(setting.folder, wanted, [*own, *config])
+        _run(setting.folder, wanted, name, results, files, models)
     return results / name
 
 
-def _run(folder: Path, targets: Sequence[Path], config: Sequence[str]) -> float:
-    """Seconds that the workflow takes for ``targets``, or for all."""
+def _run(
+    folder: Path, targets: Sequence[Path], region: str, results: Path, files: Path,
+    models: Result | None = None,
+) -> float:  # fmt: skip
+    """Seconds that the workflow takes for ``targets``, or for all, of ``region``."""
+    own = {"regions": region, "results": str(results), "region_folder": str(files)}
+    # In a file: a command line's nested values would all be text.
+    config = folder / f"{region}_config.yaml"
+    config.write_text(json.dumps({**own, "models": models} if models else own))
     command = [
         sys.executable, "-m", "snakemake", *targets, "--snakefile", ROOT / "Snakefile",
-        "--directory", folder, "--cores", "2", "--quiet", "all", "--config", *config,
+        "--directory", folder, "--cores", "2", "--quiet", "progress", "rules",
+        "--configfile", config,
     ]  # fmt: skip
     return measure.run(command, cwd=folder).seconds
 
@@ -90,8 +97,7 @@ def main_job(setting: Setting) -> Result:
     """The region ``sandbox`` as it is, anew, and its inventory beside the truth."""
     folder = setting.folder / "main"
     folder.mkdir()
-    own = ["regions=sandbox", f"results={folder}", f"region_folder={ROOT / 'config' / 'regions'}"]
-    seconds = _run(folder, [], own)
+    seconds = _run(folder, [], "sandbox", folder, ROOT / "config" / "regions")
     truth = json.loads((folder / "sandbox" / "truth.json").read_text())
     found = {name: truth[name] for name in ("found", "missed", "false")}
     missed = ["seconds"] if seconds > MOST_SECONDS else []
@@ -103,7 +109,7 @@ def _seeded(setting: Setting, seed: int) -> Path:
     text = _text(seed).replace("model: sandbox", f"model: {name}")
     how = {"regions": [name], "select": False, "bootstraps": 10}
     products = ["evaluation.json", "truth.json", "held_out.tif", "labels.gpkg", "samples.zarr"]
-    return _region(setting, name, text, products, [f"models={json.dumps({name: how})}"])
+    return _region(setting, name, text, products, {name: how})
 
 
 def _text(seed: int) -> str:
