@@ -40,8 +40,7 @@ rule cite_sources:
         "<results>/{region}/logs/cite_sources.log",
     benchmark:
         "<results>/{region}/benchmarks/cite_sources.tsv"
-    group:
-        "products"
+    localrule: True  # a moment: in a group it would ask for one more processor
     conda:
         "../../envs/insar.yaml"
     resources:
