@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 from workspace import Workspace
 
 from rockglacier import io
+from rockglacier.conventions import MAP, describe
 from rockglacier.fusion import training
 
 pytestmark = pytest.mark.filterwarnings("ignore:Object at .snakemake_timestamp")
@@ -31,9 +32,10 @@ MODELS = """\
 models:
   alps-1: {regions: [alpha], block_m: 1500, bootstraps: 2, folds: 3}
 """
+ASPECT = {"northness": 0.0, "eastness": 1.0}
 # Factors are given: what makes them is of no concern here.
 RULES = ("label_objects", "sample_ground", "train_model", "map_probability", "plot_probability")
-RULES += ("validate_model",)
+RULES += ("validate_model", "make_inventory")
 
 
 class Fusion(Workspace):
@@ -58,11 +60,43 @@ def fusion_run(tmp_path_factory):
     outlines.to_file(made.folder / "inventory.gpkg")
     region = made.results / "alpha"
     grid.save(region / "grid.json")
+    for name, value in ASPECT.items():
+        factors[name] = xr.full_like(factors["elevation"], value)
+        factors[name].attrs |= {"units": "1", "long_name": name}
     io.write_dataset(factors, region / "factors.zarr", grid=grid)
     io.write_dataset(factors[["elevation", "slope"]], region / "relief.zarr", grid=grid)
     io.write_raster(factors[["elevation"]], region / "dem.tif", grid=grid)
+    write_motion(region, grid, np.isin(made.kind, [1]))
     made.run(*targets(made), regions="alpha")
     return made
+
+
+def write_motion(region, grid, moving):
+    """Ground ``moving`` at 0.2 m/yr down a slope to the east, seen by one track for two years."""
+
+    def layer(values, name, units):
+        array = np.broadcast_to(np.asarray(values, np.float32), grid.shape)
+        return describe(xr.DataArray(array.copy(), grid.coords, MAP), name, name, units)
+
+    speed = {"velocity": layer(0.2 * moving, "velocity", "m/yr"),
+             "velocity_error": layer(0.01, "error", "m/yr")}  # fmt: skip
+    io.write_raster(xr.Dataset(speed), region / "velocity.tif", grid=grid)
+    slopes = {"slope": layer(30.0, "slope", "deg"), "aspect": layer(90.0, "aspect", "deg")}
+    io.write_dataset(xr.Dataset(slopes), region / "terrain.zarr", grid=grid)
+    # A satellite in the west that looks down by 35 degrees from the vertical.
+    sight = zip(("east", "north", "up"), (-0.57, 0.0, 0.82), strict=True)
+    sight = {name: layer(value, name, "1") for name, value in sight}
+    io.write_raster(xr.Dataset(sight), region / "t1" / "line_of_sight.tif", grid=grid)
+    dates = pd.date_range("2019-06-01", periods=25, freq="30D")
+    toward = 0.2 * (-0.57 * np.cos(np.radians(30.0)) - 0.82 * np.sin(np.radians(30.0)))
+    years = ((dates - dates[0]).days / 365.25).to_numpy()
+    noise = np.random.default_rng(0).normal(0.0, 0.002, (len(dates), *grid.shape))
+    moved = (toward * years[:, None, None] * moving + noise).astype(np.float32)
+    series = xr.DataArray(moved, {"date": dates.values, **grid.coords}, ("date", *MAP))
+    series = describe(series, "displacement", "displacement", "m")
+    io.write_dataset(
+        xr.Dataset({"displacement": series}), region / "t1" / "displacement.zarr", grid=grid
+    )
 
 
 def targets(workspace):
@@ -90,7 +124,7 @@ def test_the_model_says_what_made_it(fusion_run):
     assert trained.notes["regions"] == ["alpha"]
     assert trained.notes["samples"] == samples.sizes["sample"] > 1800
     fates = pd.read_csv(folder / "alps-1_factors.csv")
-    assert set(fates["factor"]) == {*landscape.MEANS, "elevation"}
+    assert set(fates["factor"]) == {*landscape.MEANS, *ASPECT, "elevation"}
     assert fates["fate"].notna().all() and fates["why"].notna().all()
 
 
@@ -108,6 +142,43 @@ def test_accuracy_is_that_of_ground_held_out(fusion_run):
     truth = np.isin(fusion_run.kind, [1, 2]).ravel()
     scores = [roc_auc_score(truth, P.ravel()) for P in (held_out, itself)]
     assert 0.8 < scores[0] < scores[1] + 0.005
+
+
+def test_an_inventory_takes_names_of_the_former_and_words_of_the_operator(fusion_run):
+    region, folder = fusion_run.results / "alpha", fusion_run.folder
+    inventory = region / "inventory.gpkg"
+    fusion_run.run(str(inventory), regions="alpha")
+    first = geopandas.read_file(inventory, layer="GO").set_index("PrimaryID")
+    assert set(first["status"]) == {"auto"} and len(first) > 15
+    moving = first["KinAtt"].isin(["dm/yr", "cm/yr-dm/yr", "dm/yr-m/yr"])
+    assert moving.sum() >= 10
+    assert set(pd.read_csv(region / "changes.csv")["change"]) == {"new"}
+    yearly = pd.read_csv(region / "yearly_velocity.csv").set_index("PrimaryID")
+    told = yearly["velocity"].loc[first.index[moving & (first["observed_share"] > 0.8)]]
+    np.testing.assert_allclose(told.median(), 0.2 * -0.9036, atol=0.01)  # toward the satellite
+    # An operator looks at three: one is no rock glacier, one is relict, one keeps its outline.
+    former, reviewed = folder / "former.gpkg", folder / "reviewed.gpkg"
+    inventory.rename(former)
+    gone, relict, same = first.index[moving][:3]
+    looked = first.loc[[gone, relict, same]].reset_index()
+    looked["Landform"] = [2, 1, 1]
+    looked["ActiCl"] = [None, "Relict", None]
+    looked.to_file(reviewed, layer="GO")
+    path = folder / "alpha.yaml"
+    text = path.read_text()
+    path.write_text(text + "inventory: {former: former.gpkg, reviewed: reviewed.gpkg}\n")
+    fusion_run.run(str(inventory), regions="alpha")
+    path.write_text(text)
+    second = geopandas.read_file(inventory, layer="GO").set_index("PrimaryID")
+    assert set(second.index) == set(first.index) - {gone}
+    assert set(second.index[second["status"] == "reviewed"]) == {relict, same}
+    assert second.loc[relict, "ActiCl"] == "Relict" != first.loc[relict, "ActiCl"]
+    assert second.loc[same, "ActiCl"] == first.loc[same, "ActiCl"]
+    changes = pd.read_csv(region / "changes.csv").set_index("PrimaryID")
+    assert changes.loc[gone, "change"] == "gone"
+    assert "Relict" in changes.loc[relict, "what"]
+    assert changes.loc[same, "what"] == "status auto to reviewed"
+    assert set(changes.index) == {gone, relict, same}
 
 
 def test_nothing_reruns_by_itself(fusion_run):
