@@ -118,8 +118,8 @@ def _edged(number: np.ndarray, P: np.ndarray, shape: Shape, holes: int) -> np.nd
     return out
 
 
-def _smoothed(probability: np.ndarray, grid: Grid) -> np.ndarray:
-    """``probability`` whose log odds are averaged over neighbours that are known; 0 where NaN."""
+def smoothed_log_odds(probability: np.ndarray, grid: Grid) -> np.ndarray:
+    """Log odds of ``probability`` averaged over neighbours that are known; -inf where NaN."""
     from scipy.ndimage import gaussian_filter
 
     known = np.isfinite(probability)
@@ -127,7 +127,12 @@ def _smoothed(probability: np.ndarray, grid: Grid) -> np.ndarray:
     sigma = SMOOTH_M / WIDTH_PER_SIGMA / np.array(grid.spacing_m)
     total = gaussian_filter(np.where(known, np.log(odds / (1.0 - odds)), 0.0), sigma)
     share = gaussian_filter(known.astype(float), sigma)
-    return np.where(known, 1.0 / (1.0 + np.exp(-total / np.fmax(share, FLOOR))), 0.0)
+    return np.where(known, total / np.fmax(share, FLOOR), -np.inf)
+
+
+def _smoothed(probability: np.ndarray, grid: Grid) -> np.ndarray:
+    """``probability`` of smoothed log odds; 0 where NaN."""
+    return np.asarray(1.0 / (1.0 + np.exp(-smoothed_log_odds(probability, grid))))
 
 
 def outlines(number: np.ndarray, grid: Grid) -> GeoDataFrame:
