@@ -9,7 +9,7 @@ from rockglacier import downslope, io, logs, provenance
 from rockglacier.fusion import training
 from rockglacier.grid import Grid
 from rockglacier.inventory import assemble, identity, kinematics, moving, package, project
-from rockglacier.inventory.outlines import Shape, labelled, outlines
+from rockglacier.inventory.outlines import outlines
 
 WATCHED = ("ActiCl", "KinAtt", "SeedType", "status")
 FROM_FACTORS = (
@@ -50,8 +50,9 @@ if __name__ == "__main__":
     }
     dates = pd.DatetimeIndex([date for moved in tracks.values() for date in moved["date"].values])
     period = f"{dates.year.min()}-{dates.year.max()}" if len(dates) else ""
-    shape = Shape(model.low, model.high, how["least_km2"], how["hole_km2"])
-    number = labelled(maps["probability"].values, grid, shape)
+    number = model.objects(
+        maps["probability"].values, grid, least_km2=how["least_km2"], hole_km2=how["hole_km2"]
+    )
     candidates = outlines(number, grid)[["geometry"]]
     reviewed = assemble.read_reviewed(how["reviewed"], grid.crs) if how["reviewed"] else None
     former = assemble.read_former(how["former"], grid.crs) if how["former"] else None

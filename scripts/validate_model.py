@@ -42,7 +42,7 @@ if __name__ == "__main__":
             logger.warning("%s alone tells nothing: %s", side, error)
             continue
         whole = whole or told
-        found[side] = validation.scores(told.maps, labels, grid, told.shape, **judged)
+        found[side] = validation.scores(told.maps, labels, grid, told.number, **judged)
         objects = found[side]["objects"]
         logger.info("%s: F1 of objects %.2f", side, objects["f1"])
     made = provenance.record(

@@ -38,7 +38,7 @@ class Ground(NamedTuple):
             block_m=BLOCK_M,
         )  # fmt: skip
         return validation.scores(
-            held.maps, objects, self.grid, held.shape, surface=self.factors, block_m=BLOCK_M,
+            held.maps, objects, self.grid, held.number, surface=self.factors, block_m=BLOCK_M,
             unknown_m=UNKNOWN_M,
         )  # fmt: skip
 

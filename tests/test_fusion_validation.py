@@ -6,7 +6,7 @@ import pytest
 
 from rockglacier import factors as factor_stack
 from rockglacier.fusion import labels, training, validation
-from rockglacier.inventory.outlines import Shape
+from rockglacier.inventory.outlines import Shape, labelled
 
 HOW = training.How(block_m=1500.0, bootstraps=0, select=False, folds=3)
 
@@ -42,7 +42,7 @@ def test_fusion_beats_each_technique(ground) -> None:  # type: ignore[no-untyped
     for side in ("fusion", "velocity", "snow"):
         told = validation.held_out(samples, sides[side], HOW, factors, known, grid, block_m=1500.0)
         found[side] = validation.scores(
-            told.maps, known, grid, told.shape, surface=factors, block_m=1500.0
+            told.maps, known, grid, told.number, surface=factors, block_m=1500.0
         )
     told = validation.table(found).set_index("side")
     assert told.loc["fusion", "pr_auc"] > told.loc[["velocity", "snow"], "pr_auc"].max() + 0.05
@@ -88,9 +88,9 @@ def test_around_points_the_ground_is_of_no_known_kind(ground) -> None:  # type: 
     maps = factors[["elevation"]].rename(elevation="probability")
     maps["probability"] = maps["probability"].copy(data=np.where(glacier, 0.9, 0.1))
     maps["kind"] = maps["probability"].copy(data=np.where(glacier, 1.0, 0.0))
-    shape = Shape(low=0.5, high=0.7)
+    number = labelled(maps["probability"].values, grid, Shape(low=0.5, high=0.7))
     told = validation.scores(
-        maps, points, grid, shape, surface=factors, block_m=1500.0, unknown_m=400.0
+        maps, points, grid, number, surface=factors, block_m=1500.0, unknown_m=400.0
     )
     assert told["objects"]["recall"] == 1.0 and told["objects"]["precision"] == 1.0
     assert told["pixels"]["roc_auc"] > 0.999

@@ -69,8 +69,9 @@ def test_nothing_comes_of_nothing() -> None:
         assert numbered(found, apart(found, np.zeros(0))).max() == 0
 
 
-def test_what_surrounds_a_candidate_may_be_unknown() -> None:
+def test_what_surrounds_a_candidate_and_some_of_it_may_be_unknown() -> None:
     odds = np.where(disc(4000.0, 4000.0, 300.0), 1.2, np.nan)
+    odds[100, 100] = np.nan
     found = candidates(probability(odds), GRID)
     assert len(found) and np.isfinite(found.traits).all()
 

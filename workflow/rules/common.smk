@@ -664,6 +664,17 @@ def samples_of_model(wildcards):
     ]
 
 
+def mapped_by_model(product):
+    """Products of the regions that train the model and are mapped by it."""
+
+    def paths(wildcards):
+        regions = MODELS[wildcards.model]["regions"]
+        own = [one for one in regions if REGIONS[one]["model"] == wildcards.model]
+        return [f"{config['results']}/{region}/{product}" for region in own]
+
+    return paths
+
+
 def how_to_train(wildcards):
     """The settings of the model but its regions."""
     keys = MODELS[wildcards.model]

@@ -58,6 +58,9 @@ rule sample_ground:
 rule train_model:
     input:
         samples=samples_of_model,
+        held_out=mapped_by_model("held_out.tif"),
+        labels=mapped_by_model("labels.gpkg"),
+        grids=mapped_by_model("grid.json"),
     output:
         model="<results>/models/{model}.skops",
         fates="<results>/models/{model}_factors.csv",
@@ -74,7 +77,7 @@ rule train_model:
         runtime=minutes(60, 0),
     params:
         how=how_to_train,
-        code=digest("fusion.training"),
+        code=digest("fusion.objects", "fusion.training"),
     message:
         "model {wildcards.model}: training"
     script:

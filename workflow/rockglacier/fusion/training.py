@@ -24,10 +24,13 @@ from rockglacier.fusion import selection
 from rockglacier.fusion.folds import SpatialFolds, variogram
 from rockglacier.fusion.labels import BACKGROUND, SAMPLES
 from rockglacier.fusion.models import MODELS, Model, Pooled, estimator
+from rockglacier.fusion.objects import Judge
+from rockglacier.grid import Grid
+from rockglacier.inventory.outlines import HOLE_KM2, LEAST_KM2, Shape, labelled
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1  # of the model file
+FORMAT = 2  # of the model file
 ASKED = 4000  # samples by which factors are chosen
 CORE = 8.0  # ASSUME: times the odds of its edge that an object's core has
 REGION_M = 1e7  # between the coordinates of regions, so that none neighbours another
@@ -61,7 +64,8 @@ class Trained:
     ``factors``: names in the order of its columns; ``fates`` of all factors; ``model`` and, for the
     band of its doubt, models of resampled ground (``others``); ``low``, ``high``: probability of
     rock glaciers beyond which ground is an object's, and one has to have some; ``block_m``: side of
-    a block; ``notes``: what it was trained on and how.
+    a block; ``notes``: what it was trained on and how; ``judge``: which candidates are objects,
+    None where too few outlines are known to tell.
     """
 
     factors: list[str]
@@ -72,12 +76,25 @@ class Trained:
     high: float
     block_m: float
     notes: dict[str, Any]
+    judge: Judge | None = None
 
     @property
     def even(self) -> float:
         """Probability between ``low`` and ``high`` from where on a pixel is of a rock glacier."""
         low, high = (p / (1.0 - p) for p in (self.low, self.high))
         return _of_odds(float(np.sqrt(low * high)))
+
+    def objects(
+        self, probability: np.ndarray, grid: Grid, *, least_km2: float = LEAST_KM2,
+        hole_km2: float = HOLE_KM2,
+    ) -> np.ndarray:  # fmt: skip
+        """Number (y, x; from 1, 0: none) of the object of each pixel of ``probability``.
+
+        As the judge says, else beyond ``low`` and ``high``.
+        """
+        if self.judge is None:
+            return labelled(probability, grid, Shape(self.low, self.high, least_km2, hole_km2))
+        return self.judge.labelled(probability, grid, least_km2=least_km2, hole_km2=hole_km2)
 
     def probabilities(self, X: np.ndarray, *, models: Sequence[Pooled] | None = None) -> np.ndarray:
         """Probability (model, sample, kind; all of :class:`Kind`) of factors (sample, factor)."""
@@ -234,6 +251,7 @@ def save(trained: Trained, path: str | Path, *, provenance: Mapping[str, str]) -
 
     content = {f: getattr(trained, f) for f in trained.__dataclass_fields__}
     content["fates"] = trained.fates.to_dict("list")
+    content["judge"] = trained.judge and asdict(trained.judge)
     with atomic(path) as partial:
         skops.io.dump({"format": FORMAT, **content, "provenance": dict(provenance)}, partial)
 
@@ -266,6 +284,7 @@ def load(path: str | Path) -> Trained:
         )
     fields = {name: content[name] for name in Trained.__dataclass_fields__}
     fields["fates"] = pd.DataFrame(content["fates"])
+    fields["judge"] = content["judge"] and Judge(**content["judge"])
     return Trained(**fields)
 
 

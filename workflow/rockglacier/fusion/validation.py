@@ -15,10 +15,10 @@ import pandas as pd
 import xarray as xr
 
 from rockglacier import evaluation
-from rockglacier.conventions import KIND_NAMES, MAP, ROCK_GLACIERS, Kind
+from rockglacier.conventions import KIND_NAMES, MAP, ROCK_GLACIERS, Kind, describe
 from rockglacier.errors import RockGlacierError
 from rockglacier.evaluation import FUSION
-from rockglacier.fusion import mapping, training
+from rockglacier.fusion import mapping, objects, training
 from rockglacier.fusion.labels import BACKGROUND, rasterised, strata
 from rockglacier.grid import Grid
 from rockglacier.inventory.outlines import Shape, labelled, outlines
@@ -32,10 +32,14 @@ UNKNOWN = -1  # in place of a kind
 
 
 class HeldOut(NamedTuple):
-    """Maps of held-out ground, how they become outlines, and the fates of factors in each fold."""
+    """Maps of held-out ground, their objects, and the fates of factors in each fold.
+
+    ``maps`` (:func:`mapping.whole`) and ``fold``, that no model had seen which told a pixel;
+    ``number`` (y, x; from 1, 0: none) of each pixel's object.
+    """
 
     maps: xr.Dataset
-    shape: Shape
+    number: np.ndarray
     fates: dict[int, pd.DataFrame]
 
 
@@ -66,11 +70,12 @@ def held_out(
     factors: xr.Dataset, labels: GeoDataFrame, grid: Grid, *, block_m: float, shift_m: float = 0.0,
     rows: int = 512, fates: Mapping[int, pd.DataFrame] | None = None,
 ) -> HeldOut:  # fmt: skip
-    """Maps (:func:`mapping.probabilities`) of held-out ground, and how they become outlines.
+    """Maps (:func:`mapping.probabilities`) of held-out ground, and their objects.
 
-    ``factors`` may be lazy; ``rows`` are told at a time. Thresholds are the median of those that
-    folds set on their own training ground. ``fates``: those of a side with more techniques, whose
-    factors need not be chosen again.
+    ``factors`` may be lazy; ``rows`` are told at a time. Which candidates are objects is learnt
+    from the ground of other folds; where too few outlines are known for that, objects lie beyond
+    thresholds, the median of those that folds set on their own training ground. ``fates``: those of
+    a side with more techniques, whose factors need not be chosen again.
 
     Raises
     ------
@@ -93,8 +98,18 @@ def held_out(
     order = {number: k for k, number in enumerate(sorted(models))}
     renumbered = np.vectorize(order.get)(fold)
     maps = mapping.whole(factors, every[0], rows=rows, fold=renumbered, of_folds=every)
-    low, high = (float(np.median([getattr(m, n) for m in every])) for n in ("low", "high"))
-    return HeldOut(maps, Shape(low=low, high=high), {n: m.fates for n, m in models.items()})
+    maps["fold"] = describe(
+        xr.DataArray(renumbered.astype(np.float32), maps.coords, MAP), "fold", "fold", "1"
+    )
+    P = maps["probability"].transpose(*MAP).values
+    part = objects.known(P, renumbered, labels, grid)
+    worth = objects.judged_by_others(part)
+    if worth is None:
+        low, high = (float(np.median([getattr(m, n) for m in every])) for n in ("low", "high"))
+        outlined = labelled(P, grid, Shape(low, high))
+    else:
+        outlined = objects.chosen(part.found, worth)
+    return HeldOut(maps, outlined, {n: m.fates for n, m in models.items()})
 
 
 def kinds_known(labels: GeoDataFrame, grid: Grid, *, unknown_m: float = 0.0) -> np.ndarray:
@@ -113,10 +128,10 @@ def kinds_known(labels: GeoDataFrame, grid: Grid, *, unknown_m: float = 0.0) -> 
 
 
 def scores(
-    maps: xr.Dataset, labels: GeoDataFrame, grid: Grid, shape: Shape, *, surface: xr.Dataset,
-    block_m: float, unknown_m: float = 0.0,
+    maps: xr.Dataset, labels: GeoDataFrame, grid: Grid, number: np.ndarray, *,
+    surface: xr.Dataset, block_m: float, unknown_m: float = 0.0,
 ) -> dict[str, Any]:  # fmt: skip
-    """Scores of ``maps`` against all ground of ``labels``, by pixel and by object.
+    """Scores of ``maps`` and of objects (``number``) against all ground of ``labels``.
 
     ``pixels``: of kinds (:func:`evaluation.agreement`), with ``overall_accuracy_95``, and of the
     probability of rock glaciers (:func:`evaluation.foretold`), with ``roc_auc_95``: intervals from
@@ -137,7 +152,7 @@ def scores(
     matrix = evaluation.confusion(truth[seen], told[seen].astype(int), [int(k) for k in Kind])
     block = _blocks(grid, block_m)[seen]
     glacier = [int(kind) for kind in ROCK_GLACIERS]
-    found = outlines(labelled(P, grid, shape), grid)
+    found = outlines(number, grid)
     wanted = labels[labels["kind"].isin(glacier) & _within(labels, surface, grid)]
     wanted = wanted.reset_index(drop=True)
     same = evaluation.holding if wanted["point"].any() else evaluation.matched
@@ -164,7 +179,6 @@ def scores(
             "false_places": _places(found[~found.index.isin(pairs)]),
             "area_share": float(found.area.sum() / (grid.dx * grid.dy * np.isfinite(P).sum())),
         },
-        "thresholds": [shape.low, shape.high],
     }  # fmt: skip
 
 

@@ -86,8 +86,7 @@ def _beyond(
         here = tuple(part.coords[:, k] - window[k].start for k in (0, 1))
         own[here] = True
         ring = ndimage.binary_dilation(own, iterations=wide) & ~ndimage.binary_dilation(own)
-        values, beside = odds[window][own], odds[window][ring]
-        beside = beside[np.isfinite(beside)]
+        values, beside = (one[np.isfinite(one)] for one in (odds[window][own], odds[window][ring]))
         contrast = values.mean() - beside.mean() if beside.size else 0.0
         traits = [float(values.mean()), float(values.max()), float(contrast),
                   float(np.log(part.area * pixel_km2)), float(part.solidity)]  # fmt: skip

@@ -1,4 +1,6 @@
-"""Outlines of objects from a map of probability: candidates, until somebody has looked at them.
+"""Outlines of objects from a map of probability, by two thresholds, and polygons of any objects.
+
+Which ground is an object's is better learnt where outlines are known (:mod:`fusion.objects`).
 
 Source
 ------
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
 SUMMIT = 0.15  # ASSUME: a summit stands so much above the saddle to the next, else both are one
-# ASSUME: ground of an object has an 64th of the odds of its summit or more, of two steps of eight.
-OWN_EDGE = 64.0
 SMOOTH_M = 60.0  # full width of the Gaussian that log odds are smoothed by
 FLOOR = 1e-5  # of a probability
 # ASSUME: RGIK's least area of a rock glacier, and holes that are none (km2).
@@ -44,8 +44,7 @@ def labelled(probability: np.ndarray, grid: Grid, shape: Shape) -> np.ndarray:
     """Number (y, x; from 1, 0: none) of the object of each pixel; NaN is none.
 
     Ground of ``shape.low`` or more that touches some of ``shape.high``; ragged edges smoothed,
-    holes filled, and parted between summits. Where an object is told well its edge lies higher, up
-    to the middle between both: as far below its summit as OWN_EDGE says.
+    holes filled, and parted between summits.
 
     Raises
     ------
@@ -81,41 +80,13 @@ def labelled(probability: np.ndarray, grid: Grid, shape: Shape) -> np.ndarray:
     # Summits that a flood SUMMIT below them does not join to a higher one.
     flooded = reconstruction(np.maximum(height - SUMMIT, 0.0), height)
     summits, _ = ndimage.label(local_maxima(flooded, allow_borders=True) & inside, around)
-    number = _edged(watershed(-height, summits, mask=inside), P, shape, holes)
+    number = watershed(-height, summits, mask=inside)
     area = np.bincount(number.ravel())
     kept = np.flatnonzero(area * pixel_km2 >= shape.least_km2)
     kept = kept[kept > 0]
     new = np.zeros(area.size, np.int32)
     new[kept] = np.arange(1, kept.size + 1)
     return np.asarray(new[number])
-
-
-def _edged(number: np.ndarray, P: np.ndarray, shape: Shape, holes: int) -> np.ndarray:
-    """Objects (y, x; 0: none) within edges of their own: the largest part of each, without holes.
-
-    ``holes``: of so many pixels or fewer.
-    """
-    from scipy import ndimage
-    from skimage.morphology import remove_small_holes
-
-    count = int(number.max())
-    rows = np.arange(1, count + 1)
-    top = np.minimum(ndimage.maximum(P, number, rows), 1.0 - FLOOR)
-    low, high = (p / (1.0 - min(p, 1.0 - FLOOR)) for p in (shape.low, shape.high))
-    odds = np.clip(top / (1.0 - top) / OWN_EDGE, low, np.sqrt(low * high))
-    edge = np.concatenate([[0.0], odds / (1.0 + odds)])
-    number = np.where(edge[number] <= P, number, 0)
-    out = np.zeros_like(number)
-    for one, window in zip(rows, ndimage.find_objects(number, count), strict=True):
-        if window is None:
-            continue
-        parts, _ = ndimage.label(number[window] == one, np.ones((3, 3)))
-        sizes = np.bincount(parts.ravel())[1:]
-        whole = np.pad(parts == 1 + int(np.argmax(sizes)), 1)
-        if holes:
-            whole = remove_small_holes(whole, max_size=holes)
-        out[window][whole[1:-1, 1:-1] & (out[window] == 0)] = one
-    return out
 
 
 def smoothed_log_odds(probability: np.ndarray, grid: Grid) -> np.ndarray:
