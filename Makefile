@@ -22,8 +22,10 @@ export PYTHONNOUSERSITE := 1
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(READY) ## the main job: every region of config/config.yaml; prints where the products are
+run: $(READY) ## the main job: every region of config/config.yaml, and a report page; prints where the products are
 	snakemake --cores $(CORES) --config results=$(RESULTS) $(ARGS)
+	@for made in $(RESULTS)/*/summary.json; do [ $(RESULTS)/report.html -nt $$made ] || anew=1; done; \
+	if [ "$${anew:-}" ]; then snakemake --report $(RESULTS)/report.html --quiet all --config results=$(RESULTS) $(ARGS); fi
 	@python scripts/show_results.py $(RESULTS)/*/summary.json
 
 test: lint ## every gate: formatters, linters, types, tests
@@ -59,7 +61,7 @@ bench-snow: $(READY) $(MANNKENDALL)/.made ## trends of the snow index against py
 verify-isce2: $(READY) ## both engines on the same simulated scenes; needs ISCE2; writes docs/engines.md
 	python benchmarks/engines.py --document docs/engines.md $(ARGS)
 
-report: $(READY) ## results/report.html: figures, rules, run times
+report: $(READY) ## results/report.html anew: figures, rules, run times
 	snakemake --report $(RESULTS)/report.html --config results=$(RESULTS)
 
 lock: $(READY) ## requirements.lock anew, from pyproject.toml

@@ -39,3 +39,4 @@ rule all:
     default_target: True
     input:
         collect("<results>/{region}/summary.json", region=REGIONS),
+        collect("<results>/{region}/paper/figure_{k}.png", region=paper_regions(), k=(1, 2)),
