@@ -116,6 +116,23 @@ def test_tiles_of_coarse_searches_do_not_show_either(optical: xr.Dataset) -> Non
     np.testing.assert_allclose(one["east"], many["east"], atol=1e-5)
 
 
+@pytest.mark.parametrize(("search", "most"), [(4, 30.0), (4, 130.0), (24, 60.0)])
+def test_tiles_of_a_guessed_search_do_not_show_either(
+    search: int, most: float, optical: xr.Dataset
+) -> None:
+    image = optical["reference"].isel(y=slice(0, 480), x=slice(0, 330))
+    moved = image.copy(data=np.roll(image.values, (round(most), 0), axis=(0, 1)))
+    how = Matching(chips=(32,), search=search)
+    guess = np.zeros((29, 20, 2))
+    # A guess that differs from place to place, as that of an earlier pair does.
+    guess[..., 0] = most + np.linspace(-3.0, 3.0, 20)
+    one, many = (computed(track(image, moved, how, guess=guess, tile=tile)) for tile in (4000, 90))
+    assert (one["reason"] == Reason.OBSERVED).mean() > 0.4
+    assert np.array_equal(one["reason"], many["reason"])
+    for name in ("east", "north", "north_error"):
+        np.testing.assert_allclose(one[name], many[name], atol=1e-5)
+
+
 def test_motion_of_tens_of_pixels_is_found(optical: xr.Dataset) -> None:
     image = optical["reference"]
     shifted = image.copy(data=np.roll(image.values, (23, -31), axis=(0, 1)))

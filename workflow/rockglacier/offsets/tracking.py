@@ -73,13 +73,14 @@ class Matching:
             enough=0.0,
         )
 
-    def halo(self, detected: bool) -> int:
-        """Pixels around a tile that its places depend on."""
+    def halo(self, detected: bool, guessed: float = 0.0) -> int:
+        """Pixels around a tile that its places depend on, where it is ``guessed`` to have moved."""
         factor = 2 if detected else 1
         coarse = 2 ** self.levels(factor) / factor
         chip = max(self.chips[-1], COARSE_CHIP * coarse)
         # A chip matched back lies off its place by the offset and is searched anew.
-        return int(np.ceil(chip / 2 + 2 * self.search + 4 * coarse)) + REACH + HALF_TAPS + 2
+        reach = chip / 2 + 2 * self.search + 4 * coarse + guessed
+        return int(np.ceil(reach)) + REACH + HALF_TAPS + 2
 
     def levels(self, factor: int) -> int:
         """Times that the images are halved before the search."""
@@ -142,7 +143,6 @@ def track(
     per_tile = max(1, tile // how.step)
     # Images of coarser levels keep even pixels, whatever the tile.
     align = 2 ** how.levels(2 if detected else 1)
-    halo = how.halo(detected)
     images = [
         image.data if is_dask_collection(image) else da.from_array(image.values, chunks=tile)
         for image in (reference, secondary)
@@ -153,11 +153,13 @@ def track(
         for left in range(0, columns.size, per_tile):
             here_rows = rows[top : top + per_tile]
             here_columns = columns[left : left + per_tile]
-            y, x = (_window(here, halo, align, size) for here, size in
-                    ((here_rows, height), (here_columns, width)))  # fmt: skip
-            near = None
+            near, guessed = None, 0.0
             if guess is not None:
                 near = guess[top : top + per_tile, left : left + per_tile]
+                guessed = float(np.abs(near).max())
+            halo = how.halo(detected, guessed)
+            y, x = (_window(here, halo, align, size) for here, size in
+                    ((here_rows, height), (here_columns, width)))  # fmt: skip
             found = delayed(_match_tile)(
                 *(image[y, x] for image in images),
                 here_rows - y.start, here_columns - x.start, near, how,
