@@ -1,5 +1,7 @@
 """Offsets: known shifts come back unlocked, with honest errors, whatever the tiling."""
 
+from typing import Literal
+
 import dask
 import numpy as np
 import pytest
@@ -90,6 +92,17 @@ def test_errors_are_what_they_say(noise: float, ramp: xr.Dataset) -> None:
     scores = np.concatenate(z)
     assert scores.std() == pytest.approx(1.0, abs=0.12)
     assert 0.92 <= np.mean(np.abs(scores) < 1.96) <= 0.98
+
+
+@pytest.mark.parametrize("window", ["flat", "tapered"])
+def test_errors_of_the_smallest_chips_are_what_they_say(
+    window: Literal["flat", "tapered"], ramp: xr.Dataset, optical: xr.Dataset
+) -> None:
+    how = Matching(chips=(12,), window=window, max_return=None)
+    error, deviation, _ = errors(computed(track(*optical.data_vars.values(), how)), ramp)
+    scores = (error / deviation)[np.isfinite(error)]
+    assert 0.92 <= np.mean(np.abs(scores) < 1.96) <= 0.98
+    assert scores.std() < 1.2  # tails as light as a normal distribution's, or nearly
 
 
 @pytest.mark.parametrize("lazy", [False, True])

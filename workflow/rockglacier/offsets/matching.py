@@ -28,7 +28,7 @@ COLUMNS = 8
 FOUND, NO_DATA, FEATURELESS, OUTSIDE, AT_EDGE, DIVERGED, SPARED = range(7)
 
 PARAMETERS = 6  # dy, dx and their gradients along y and x
-SCORE_BLOCKS = 8  # a side, at most, of pixels whose noise is taken as one
+SCORE_BLOCKS = 8  # a side, or few more, of pixels whose noise is taken as one
 LEAST_BLOCK = 4  # pixels a side
 FAR = 2  # pixels from the peak from where on another peak is a rival
 MAX_STEPS = 12
