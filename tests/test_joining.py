@@ -85,7 +85,7 @@ def test_offsets_below_their_error_are_not_rest() -> None:
     found = join(None, offsets([0.0, 0.2, 0.4, NAN, 3.0, -3.0]), slope(10.0))
     assert found["reason"].values[0].astype(int).tolist() == [
         Reason.UNDETECTED, Reason.UNDETECTED, Reason.OBSERVED,
-        Reason.OUTSIDE, Reason.OBSERVED, Reason.OBSERVED,
+        Reason.OUTSIDE, Reason.OBSERVED, Reason.UPSLOPE,
     ]  # fmt: skip
     assert np.isnan(found["velocity"].values[0, :2]).all()
     assert found["velocity"].values[0, 4] > 3.0 > 0.0 > found["velocity"].values[0, 5]
@@ -94,6 +94,40 @@ def test_offsets_below_their_error_are_not_rest() -> None:
 def test_motion_across_the_slope_is_not_stretched() -> None:
     found = join(None, offsets([3.0] * 6), slope(30.0, aspect=0.0))
     np.testing.assert_allclose(found["velocity"], 3.0, rtol=1e-6)
+
+
+def test_motion_up_the_slope_says_so_whatever_tells_it() -> None:
+    #       fast   slow, lost  both, agree  both, its own sight only  insar alone  down
+    seen = [NAN, NAN, -0.50, -0.50, -0.10, 0.60]
+    moved = [-2.0, -0.5, -0.45, 0.1, NAN, 0.5]
+    tracks = insar(seen, error=0.15)
+    tracks["reason"][:, 2:5] = Reason.UPSLOPE
+    found = join(tracks, offsets(moved, error=[0.1, 0.1, 0.1, 0.3, 0.1, 0.1]), slope(10.0))
+    source = found["velocity_source"].values[0].astype(int).tolist()
+    assert source == [2, 2, 3, 3, 1, 3]
+    assert found["reason"].values[0].astype(int).tolist() == [Reason.UPSLOPE] * 3 + [
+        Reason.UPSLOPE, Reason.UPSLOPE, Reason.OBSERVED,
+    ]  # fmt: skip
+    assert (found["velocity"].values[0, :5] < 0.0).all()
+
+
+def test_motion_along_the_contours_is_not_upslope() -> None:
+    # East, where slopes of 20 degrees fall to south, and a little to west: within their error.
+    for aspect, reason in ((182.0, Reason.OBSERVED), (215.0, Reason.UPSLOPE)):
+        found = join(None, offsets([3.0] * 6, error=0.05), slope(20.0, aspect=aspect))
+        assert (found["reason"] == reason).all() and (found["velocity"] < 0.0).all()
+
+
+def test_offsets_hide_no_contradiction_of_tracks() -> None:
+    tracks = insar([0.6] * 6, error=0.1)
+    tracks["reason"][:, 0] = Reason.INCONSISTENT
+    tracks["reason"][:, 1] = Reason.SUBSETS
+    tracks["reason"][:, 2] = Reason.UPSLOPE  # which both together are not
+    found = join(tracks, offsets([0.6, 0.6, 0.6, 0.6, 3.0, 3.0]), slope(10.0))
+    assert found["velocity_source"].values[0].astype(int).tolist() == [3, 3, 3, 3, 2, 2]
+    assert found["reason"].values[0].astype(int).tolist() == [
+        Reason.INCONSISTENT, Reason.SUBSETS, Reason.OBSERVED, 0, 0, 0,
+    ]  # fmt: skip
 
 
 def test_without_a_direction_of_the_slope_interferometry_stands_alone() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from rockglacier.conventions import MAP, Reason, VelocitySource, describe
-from rockglacier.downslope import MINIMUM_SLOPE_DEG
+from rockglacier.downslope import GRADIENT_ERROR, MINIMUM_SLOPE_DEG, UPSLOPE_SIGMAS
 from rockglacier.errors import SceneError
 from rockglacier.grid import Grid
 from rockglacier.offsets.inversion import crowded, deviation
@@ -112,7 +112,9 @@ def join(
 
     Without interferometry, offsets serve where ground is moving; elsewhere it is not observed
     (UNDETECTED), which does not say that it is at rest. Offsets are followed
-    along their own direction over the surface; beside interferometry, along the slope.
+    along their own direction over the surface; beside interferometry, along the slope. What moves
+    up the slope by more than UPSLOPE_SIGMAS errors says so (UPSLOPE), whatever tells it, and of a
+    weighted mean the reason is else that of ``downslope``: tracks may contradict each other.
 
     Returns
     -------
@@ -136,11 +138,10 @@ def join(
             f"Interferometry has {downslope['velocity'].shape} pixels but offsets have "
             f"{offsets['east'].shape}; both are needed on the region's grid."
         )
-    free = along_surface(offsets, terrain)
     insar, insar_error = (
         downslope[k].transpose(*MAP).values for k in ("velocity", "velocity_error")
     )
-    rate, error, projected, projected_error = free
+    rate, error, projected, projected_error = along_surface(offsets, terrain)
     with np.errstate(invalid="ignore", divide="ignore"):
         seen = np.isfinite(insar)
         real = offsets["moving"].transpose(*MAP).values > 0.0
@@ -164,7 +165,13 @@ def join(
     source[fast | lost | (real & ~seen)] = VelocitySource.OFFSETS
     choices = [source == k for k in (1, 2, 3)]
     reason = downslope["reason"].transpose(*MAP).values.copy()
-    reason[np.isin(source, [VelocitySource.OFFSETS, VelocitySource.BOTH])] = Reason.OBSERVED
+    of_offsets, of_both = (source == k for k in (VelocitySource.OFFSETS, VelocitySource.BOTH))
+    reason[of_offsets | (of_both & (reason == Reason.UPSLOPE))] = Reason.OBSERVED
+    with np.errstate(invalid="ignore", divide="ignore"):
+        aslant = np.hypot(projected_error, _turned(rate, projected, terrain))
+        up = of_offsets & (projected < -UPSLOPE_SIGMAS * aslant)
+        up |= of_both & (mean < -UPSLOPE_SIGMAS * mean_error)
+    reason[up] = Reason.UPSLOPE
     reason[both & far] = Reason.CONTRADICTED
     reason[~seen & np.isfinite(rate) & ~real] = Reason.UNDETECTED
     maps = {
@@ -214,6 +221,16 @@ def along_surface(
     stretch = np.where(directed, np.sqrt(1.0 + steepness**2), np.nan)
     projected = (a * down_east + b * down_north) * stretch
     return rate, error, projected, _along(offsets, down_east, down_north) * stretch
+
+
+def _turned(rate: np.ndarray, projected: np.ndarray, terrain: xr.Dataset) -> np.ndarray:
+    """What an error of the slope's direction makes of motion across it (y, x; m/yr).
+
+    ``rate`` and ``projected`` of :func:`along_surface`.
+    """
+    steepness = np.tan(np.radians(terrain["slope"].transpose(*MAP).values.astype(np.float64)))
+    across = np.sqrt(np.maximum(rate**2 - projected**2, 0.0))
+    return np.asarray(across * GRADIENT_ERROR / steepness)
 
 
 def _along(offsets: xr.Dataset, east: np.ndarray, north: np.ndarray) -> np.ndarray:
