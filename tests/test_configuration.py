@@ -189,7 +189,7 @@ def test_terrain_alone_is_a_region_where_its_place_and_a_product_are_given(confi
         ("source: landsat", "source: landsta", "source is 'landsta'; .* did you mean 'landsat'"),
         ("dem: stack", "dem: stack\noffsets: {chips: [32, 16]}", r"chips is \[32, 16\]; .* ascend"),
         ("dem: stack", "dem: stack\noffsets: {chips: [15]}", "chips.0 is 15"),
-        ("dem: stack", "dem: stack\noffsets: {chips: [8, 16]}", "chips.0 is 8; .* least 12: Smaller"),
+        ("dem: stack", "dem: stack\noffsets: {chips: [8, 16]}", "chips.0 is 8; .* least 12: Sma"),
         (ROCKS[ROCKS.index("images") :], "", "tracks is missing; needed: .*; or images"),
     ],
 )
