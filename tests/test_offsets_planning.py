@@ -4,7 +4,9 @@ import pandas as pd
 import pytest
 
 from rockglacier.errors import NetworkError
-from rockglacier.offsets.planning import propose_image_pairs
+from rockglacier.offsets.planning import Room, pair_counts
+from rockglacier.offsets.planning import propose_image_pairs as propose
+from rockglacier.readers.stack import Rejected
 
 LIMITS = {"pair_days": (330, 3800), "season_days": 40, "sun_deg": 15, "connections": 8}
 
@@ -17,6 +19,13 @@ def scenes(*dates: str, azimuth: float = 150.0) -> pd.DataFrame:
             "sun_elevation_deg": 50.0,
         }
     )
+
+
+def propose_image_pairs(table: pd.DataFrame, **limits: object) -> pd.DataFrame:
+    """The pairs; without ``room`` none is left out."""
+    pairs, rejected = propose(table, **limits)  # type: ignore[arg-type]
+    assert rejected == []
+    return pairs
 
 
 def named(pairs: pd.DataFrame) -> list[str]:
@@ -69,3 +78,68 @@ def test_no_pair_is_an_error_that_says_which_limit_forbids() -> None:
     table = scenes("2016-08-10", "2016-08-26")
     with pytest.raises(NetworkError, match=r"pair_days 0, season_days 1, sun_deg 1"):
         propose_image_pairs(table, **LIMITS)
+
+
+def within(*dates: str, chip: int = 32, **limits: object) -> tuple[list[str], list[Rejected]]:
+    """Pairs, and what is left out, of images of 100 x 150 pixels of 15 m; 10 m/yr, 2 pixels."""
+    room = Room(100, 150, 15.0, chip, 10.0, 2.0)
+    pairs, rejected = propose(scenes(*dates), room=room, **LIMITS | limits)  # type: ignore[arg-type]
+    return named(pairs), rejected
+
+
+def test_a_pair_that_outgrows_the_images_is_left_out_and_costs_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # (100 - 32) / 2 - 2 = 32 pixels of 15 m: 48 years of 10 m.
+    dates = ("1960-08-01", "2007-07-25", "2008-08-20", "2009-08-01")
+    pairs, rejected = within(*dates, pair_days=(330, 20_000))
+    assert pairs == ["600801-070725", "070725-080820", "070725-090801", "080820-090801"]
+    assert [one.pair for one in rejected] == ["19600801_20080820", "19600801_20090801"]
+    flaw = rejected[0].flaw
+    assert flaw.found == "images of 100 x 150 pixels of 15 m"
+    assert flaw.needed.startswith("102 pixels a side, for a chip of 32 and a search of 35 on")
+    assert "lower offsets.max_velocity_m_per_year (to 9.99 for" in flaw.remedy
+    (warning,) = caplog.messages
+    assert warning.startswith(
+        "2 of 6 pairs are left out; the shortest, 19600801_20080820: the search outgr"
+    )
+    caplog.clear()
+
+
+def test_pairs_that_fit_take_the_place_of_those_that_do_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    dates = ("1960-08-01", "1980-08-01", "2000-08-01", "2018-08-01")
+    pairs, _ = within(*dates, pair_days=(330, 30_000), connections=1)
+    assert pairs == ["600801-000801", "800801-180801", "000801-180801"]
+    caplog.clear()
+
+
+def test_no_pair_that_fits_is_an_error_that_says_what_the_shortest_needs() -> None:
+    message = (
+        r"None of 3 pairs fits into the images; the shortest, 20160810_20170810: .*100 x 150 "
+        r"pixels.*102 pixels a side, for a chip of 96 and a search of 3 .*smaller offsets.chips"
+    )
+    with pytest.raises(NetworkError, match=message):
+        within("2016-08-10", "2017-08-10", "2018-08-11", chip=96)
+
+
+def test_a_search_is_as_long_as_the_time_between() -> None:
+    table = scenes("2016-08-10", "2026-08-10")
+    room = Room(40, 40, 15.0, 16, 15.0, 2.0)
+    assert room.search(3652.5) == 12 and room.search(3652.6) == 13
+    table["time"] = pd.to_datetime(["2016-08-10 00:10", "2026-08-10 12:00"])
+    pairs, _ = propose(table, room=room, **LIMITS)  # type: ignore[arg-type]
+    assert len(pairs) == 1
+    table["time"] = pd.to_datetime(["2016-08-10 00:10", "2026-08-10 13:00"])
+    with pytest.raises(NetworkError, match="a search of 13"):
+        propose(table, room=room, **LIMITS)  # type: ignore[arg-type]
+
+
+def test_a_scene_in_no_pair_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    table = scenes("2016-08-10", "2017-08-05", "2017-12-24", "2018-08-01")
+    counts = pair_counts(table, propose_image_pairs(table, **LIMITS))
+    assert list(counts) == [2, 2, 0, 2]
+    (warning,) = caplog.messages
+    assert warning.startswith("1 of 4 scenes are in no pair and tell nothing: 2017-12-24; relax")
+    caplog.clear()

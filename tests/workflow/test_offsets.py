@@ -48,7 +48,13 @@ def test_every_product_is_there(offsets_run):
     region = offsets_run.results / "rock"
     names = [
         *("scenes.csv", "rejected_scenes.csv", "planned.csv", "grid.json", "velocity.tif"),
-        *("displacement.zarr", "pairs.csv", "rejected.csv", "20140804_20170810.zarr"),
+        *(
+            "rejected_pairs.csv",
+            "displacement.zarr",
+            "pairs.csv",
+            "rejected.csv",
+            "20140804_20170810.zarr",
+        ),
     ]
     wanted = [region / "offsets" / "landsat" / name for name in names]
     wanted += [region / name for name in ("velocity.tif", "dem.tif", "grid.json", "summary.json")]
@@ -103,10 +109,23 @@ def test_what_a_setting_reruns(offsets_run):
     planned = offsets_run.planned(regions="rock")["rock"]
     assert "velocity of the offsets" in planned
     assert not any(message.startswith("offsets 2") for message in planned)
-    path.write_text(text.replace("[16, 24]", "[16]"))
+    path.write_text(text.replace("[16, 24]", "[12, 24]"))
     planned = offsets_run.planned(regions="rock")["rock"]
     assert sum(message.startswith("offsets 2") for message in planned) == 6
     path.write_text(text)
+
+
+def test_pairs_that_outgrow_the_images_stop_no_other(offsets_run):
+    offsets_run.write(
+        "fast", REGION.replace("max_velocity_m_per_year: 4", "max_velocity_m_per_year: 200")
+    )
+    offsets_run.run("--until", "plan_offsets", regions="fast")
+    folder = offsets_run.results / "fast" / "offsets" / "landsat"
+    planned, rejected = (pd.read_csv(folder / f"{n}.csv") for n in ("planned", "rejected_pairs"))
+    assert len(planned) == 5 and list(rejected["pair"]) == ["20140804_20220807"]
+    assert rejected["needed"].str.contains("a search of 109 on either side").all()
+    assert "1 of 6 pairs are left out" in (folder / "logs" / "plan_offsets.log").read_text()
+    assert list(pd.read_csv(folder / "scenes.csv")["pair_count"]) == [2, 3, 3, 2]
 
 
 def test_a_scene_that_changed_is_matched_again(offsets_run):

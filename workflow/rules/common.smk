@@ -840,6 +840,13 @@ def planning_of_images(wildcards):
     return {name: value for name, value in images_of(wildcards).items() if name != "offsets"}
 
 
+def room_of_images(wildcards):
+    """The settings of offsets that tell how much of the images a pair needs."""
+    keys = images_of(wildcards)["offsets"]
+    names = ["max_velocity_m_per_year", "registration_pixels"]
+    return {"chip": keys["chips"][-1]} | {name: keys[name] for name in names}
+
+
 def job_of_track(wildcards):
     """The wildcards of the track whose geocoded images the set is."""
     return Wildcards(region=wildcards.region, track=images_of(wildcards)["track"])

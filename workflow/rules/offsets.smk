@@ -12,6 +12,7 @@ checkpoint plan_offsets:
         scenes="<results>/{region}/offsets/{images}/scenes.csv",
         rejected="<results>/{region}/offsets/{images}/rejected_scenes.csv",
         planned="<results>/{region}/offsets/{images}/planned.csv",
+        rejected_pairs="<results>/{region}/offsets/{images}/rejected_pairs.csv",
         grid="<results>/{region}/offsets/{images}/grid.json",
     log:
         "<results>/{region}/offsets/{images}/logs/plan_offsets.log",
@@ -27,6 +28,7 @@ checkpoint plan_offsets:
         runtime=minutes(10, 2),
     params:
         images=planning_of_images,
+        room=room_of_images,
         area=setting("area"),
         period=setting("period"),
         on_bad_input=setting("on_bad_input"),
@@ -44,6 +46,7 @@ checkpoint plan_radar_offsets:
         grid="<results>/{region}/grid.json",
     output:
         planned="<results>/{region}/offsets/{images}/planned.csv",
+        rejected_pairs="<results>/{region}/offsets/{images}/rejected_pairs.csv",
         grid="<results>/{region}/offsets/{images}/grid.json",
     log:
         "<results>/{region}/offsets/{images}/logs/plan_radar_offsets.log",
@@ -58,9 +61,10 @@ checkpoint plan_radar_offsets:
         runtime=minutes(5, 0),
     params:
         images=planning_of_images,
+        room=room_of_images,
         months=setting("network/months"),
         looks=track_setting("looks"),
-        code=digest("offsets.planning", "grid", "io"),
+        code=digest("offsets.planning", "readers.assemble", "grid", "io"),
     message:
         "{wildcards.region}/{wildcards.images}: which images to track between"
     script:

@@ -16,7 +16,7 @@ import xarray as xr
 from dask.base import is_dask_collection
 from dask.delayed import delayed
 
-from rockglacier.conventions import MAP, YEAR_DAYS, X, Y, describe
+from rockglacier.conventions import MAP, X, Y, describe
 from rockglacier.errors import DimensionError
 from rockglacier.grid import Grid
 from rockglacier.offsets import matching
@@ -30,6 +30,7 @@ from rockglacier.offsets.images import (
     prepare,
     slopes,
 )
+from rockglacier.offsets.planning import search_radius
 from rockglacier.offsets.reasons import Reason
 from rockglacier.offsets.sizes import SIZE
 
@@ -100,13 +101,6 @@ def place_grid(images: Grid, step: int) -> Grid:
     dx, dy = step * images.dx, step * images.dy
     rows, columns = place_centres(images.height, step).size, place_centres(images.width, step).size
     return Grid(images.crs, images.west + 0.5 * dx, images.north - 0.5 * dy, dx, dy, columns, rows)
-
-
-def search_radius(
-    velocity_m_per_year: float, days: float, pixel_m: float, registration_pixels: float
-) -> int:
-    """Pixels that the fastest ground moves in so many days, and images as a whole beside that."""
-    return int(np.ceil(velocity_m_per_year * days / YEAR_DAYS / pixel_m + registration_pixels))
 
 
 def track(
