@@ -79,6 +79,53 @@ def test_flawed_scenes_are_left_out_with_their_reason(scenes: Path) -> None:
     assert rejected == {"20190810": "band cannot be read"}
 
 
+@pytest.mark.parametrize("of", ["B8", "QA_PIXEL"])
+@pytest.mark.parametrize("left", [0, 0.5, -200])
+def test_a_damaged_file_is_named_once_with_what_is_wrong(
+    of: str, left: float, scenes: Path
+) -> None:
+    (file,) = scene(scenes, "20190810").glob(f"*_{of}.TIF")
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(left * len(whole)) if left >= 0 else int(left)])
+    table, (one,), _ = check_scenes(scenes, landsat, band="B8")
+    assert len(table) == 2 and one.pair == "20190810" and one.flaw.path == str(file)
+    said = str(one.flaw)
+    assert said.count(file.name) == 1 and said.count("again") == 1 and "CRS;" not in said
+    assert "failed" in one.flaw.found or "not recognized" in one.flaw.found
+
+
+def test_bands_without_metadata_are_named_and_lose_no_other(scenes: Path) -> None:
+    (metadata,) = scene(scenes, "20190810").glob("*_MTL.txt")
+    metadata.unlink()
+    table, (one,), _ = check_scenes(scenes, landsat, band="B8")
+    assert len(table) == 2 and one.flaw.path == str(metadata)
+    assert one.flaw.reason == "metadata cannot be used" and "no such file" in one.flaw.found
+    # The same where all scenes lie in one folder.
+    flat = scenes.with_name("flat")
+    flat.mkdir()
+    for file in scenes.rglob("L*"):
+        if file.is_file():
+            shutil.copy(file, flat / file.name)
+    table, (one,), _ = check_scenes(flat, landsat, band="B8")
+    assert len(table) == 2 and one.flaw.path == str(flat / metadata.name)
+
+
+def test_metadata_that_cannot_be_read_lose_no_other(scenes: Path) -> None:
+    for date, broken in (("20180804", "MTL.txt"), ("20190810", "stac.json")):
+        (metadata,) = scene(scenes, date).glob("*_MTL.txt")
+        metadata.rename(metadata.with_name("aside"))
+        path = metadata.with_name(metadata.name.replace("MTL.txt", broken))
+        if broken == "MTL.txt":
+            path.symlink_to("/nowhere")
+        else:
+            path.write_text('{"stac_version": "1.0')
+    table, rejected, _ = check_scenes(scenes, landsat, band="B8")
+    assert len(table) == 1
+    assert [one.flaw.reason for one in rejected] == ["metadata cannot be used"] * 2
+    assert "STAC item that cannot be used (Unterminated" in rejected[1].flaw.found
+    assert str(rejected[1].flaw).count(rejected[1].flaw.path) == 1
+
+
 def test_of_two_scenes_of_one_day_one_serves(scenes: Path) -> None:
     shutil.copytree(scene(scenes, "20190810"), scenes / "again")
     used, rejected, _ = look(scenes)
@@ -129,9 +176,8 @@ def test_other_numbers_than_digital_ones_are_refused(scenes: Path) -> None:
     rewrite(path, lambda v: (v / 65535.0).astype(np.float32), dtype="float32")
     _, rejected, _ = check_scenes(scenes, landsat, band="B8")
     (one,) = rejected
-    assert "holds float32; digital numbers as delivered (uint8 or uint16) are needed" in str(
-        one.flaw
-    )
+    assert one.flaw.found == "values of float32"
+    assert one.flaw.needed == "digital numbers as delivered (uint8 or uint16)"
 
 
 def test_cloud_of_scenes_from_before_the_collections(scenes: Path) -> None:
@@ -185,7 +231,10 @@ def test_no_scene_left_is_an_error_that_lists_why(scenes: Path, tmp_path: Path) 
         look(scenes)
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(SceneError, match=r"of \d scenes none can be used"):
+    with pytest.raises(SceneError, match=r"empty: no scene lies .*Needed: \*_MTL.txt, or a STAC"):
+        look(empty)
+    (empty / "LC08_L1TP_193027_20190810_20190810_02_T1.tar").write_bytes(b"")
+    with pytest.raises(SceneError, match=r"1 packed files, such as LC08.*Remedy: unpack them"):
         look(empty)
 
 

@@ -100,3 +100,18 @@ def test_a_product_without_its_parts_says_what_is_missing(product: Path) -> None
     next(path.parent.rglob("MTD_TL.xml")).unlink()
     with pytest.raises(SceneError, match="0 granules"):
         read_scene(path)
+
+
+def test_a_product_without_its_metadata_is_named(product: Path) -> None:
+    (path,) = find_scenes(product)
+    path.unlink()
+    assert find_scenes(product) == [path]
+    with pytest.raises(SceneError, match=r"MTD_MSIL\d.\.xml: metadata cannot .*No such file"):
+        read_scene(path)
+
+
+def test_numbers_that_are_none_are_named(product: Path) -> None:
+    (path,) = find_scenes(product)
+    path.write_text(path.read_text().replace(">65<", ">x<"))
+    with pytest.raises(SceneError, match=r"no number or time \(invalid literal.*'x'"):
+        read_scene(path)

@@ -20,7 +20,7 @@ class Reader(Protocol):
     """What a module of a source offers."""
 
     def find_scenes(self, folder: str | Path) -> list[Path]:
-        """Metadata of the scenes in or below ``folder``."""
+        """Metadata of the scenes in or below ``folder``, and those that are missing there."""
 
     def read_scene(self, path: str | Path) -> Scene:
         """What the metadata at ``path`` say."""
@@ -31,6 +31,7 @@ class Reader(Protocol):
     def open_reflectance(self, scene: Scene, band: str) -> xr.DataArray:
         """Surface reflectance of one band (y, x; float32, lazy), NaN where it is hidden."""
 
+    SOUGHT: str  # what :meth:`find_scenes` looks for
     GREEN: str
     SHORTWAVE: str
 

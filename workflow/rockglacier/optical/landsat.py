@@ -21,9 +21,11 @@ from urllib.parse import unquote, urlparse
 import numpy as np
 import xarray as xr
 
-from rockglacier.errors import SceneError
-from rockglacier.optical.scene import Scene, below, open_raster, shown
+from rockglacier.optical.scene import Scene, bad_metadata, below, open_raster, shown
+from rockglacier.readers.stack import FlawedPair
 
+SOUGHT = "*_MTL.txt, or a STAC item (*.json), beside the bands of a Landsat 8 or 9 scene"
+KIND = "Landsat 8 or 9"
 PANCHROMATIC, GREEN, SHORTWAVE = "B8", "B3", "B6"
 # Digital numbers to surface reflectance (Collection 2 level 2, LSDS-1619), and the bits of the
 # quality band that hide it: fill, dilated cloud, cirrus, cloud, shadow. Snow (5) is what is wanted.
@@ -35,22 +37,45 @@ UNSEEN_BITS = {2: (0, 1, 3, 4), 1: (0, 4)}  # by collection; LSDS-1822 table 3-2
 SHADOW_CONFIDENT = 3 << 7  # two bits of Collection 1, both set
 # Before there were collections: fill, and two bits of cloud, both set (LSDS-1574, version 1).
 FILL_EARLY, CLOUD_EARLY = 1, 3 << 14
+# A band's file, by its product's name; crops continue it.
+BAND_FILE = re.compile(r"(.+?)_(?:SR_|ST_)?B\d{1,2}(?:[._].*)?\.tif$", re.IGNORECASE)
 LEVELS, TIERS = ("L1GS", "L1GT", "L1TP"), ("RT", "T2", "T1")  # ascending: how well they lie
 
 
 def find_scenes(folder: str | Path) -> list[Path]:
-    """Metadata of the scenes in or below ``folder``: MTL files, or STAC items where none is."""
+    """Metadata of the scenes in or below ``folder``: MTL files, or STAC items where none is.
+
+    Of bands without metadata the MTL file that is missing: :func:`read_scene` says so.
+    """
     texts = below(folder, "*_MTL.txt")
     told = {path.parent for path in texts}
     items = [p for p in below(folder, "*.json") if p.parent not in told and _is_item(p)]
-    return texts + items
+    return texts + items + _missing(folder, texts + items)
 
 
 def _is_item(path: Path) -> bool:
+    """Whether ``path`` is a STAC item, or cannot be read, which is said when it is."""
     try:
         return bool(json.loads(path.read_text()).get("stac_version"))
-    except (ValueError, AttributeError):
+    except AttributeError:
         return False
+    except (ValueError, OSError):
+        return True
+
+
+def _missing(folder: str | Path, found: list[Path]) -> list[Path]:
+    """MTL files that should lie beside bands, but do not, nor anything that is ``found``."""
+    products: dict[Path, set[str]] = {}
+    for file in below(folder, "*.TIF", "*.tif"):
+        if match := BAND_FILE.match(file.name):
+            products.setdefault(file.parent, set()).add(match[1])
+    missing = []
+    for place, names in products.items():
+        beside = [path.name for path in found if path.parent == place]
+        if len(beside) < len(names):  # else each has its own, whatever its name
+            alone = [n for n in names if not any(b.startswith(n) for b in beside)]
+            missing += [place / f"{name}_MTL.txt" for name in sorted(alone)]
+    return missing
 
 
 def read_scene(path: str | Path) -> Scene:
@@ -58,7 +83,7 @@ def read_scene(path: str | Path) -> Scene:
 
     Raises
     ------
-    SceneError
+    FlawedPair
         They are no metadata of a Landsat 8 or 9 scene, or lack what is needed.
     """
     place = Path(path)
@@ -67,7 +92,7 @@ def read_scene(path: str | Path) -> Scene:
 
 def _from_mtl(path: Path) -> Scene:
     stated: dict[str, str] = {}
-    for line in path.read_text(errors="replace").splitlines():
+    for line in _text(path).splitlines():
         key, equals, value = line.partition("=")
         # Of a Level-2 product the first says it of the product, later groups of its origin.
         if equals:
@@ -76,10 +101,7 @@ def _from_mtl(path: Path) -> Scene:
     def need(key: str) -> str:
         if stated.get(key):
             return stated[key]
-        raise SceneError(
-            f"{path}: no {key}; the MTL file of a Landsat 8 or 9 scene is needed: download the "
-            "scene's metadata again."
-        )
+        raise bad_metadata(path, f"no {key}", KIND)
 
     def number(key: str) -> float:
         text = need(key)
@@ -89,10 +111,7 @@ def _from_mtl(path: Path) -> Scene:
             value = math.nan
         if math.isfinite(value):
             return value
-        raise SceneError(
-            f"{path}: {key} is {text!r}, but a number is needed: download the scene's metadata "
-            "again."
-        )
+        raise bad_metadata(path, f"{key} is {text!r}, which is no number", KIND)
 
     names = {
         "B" + re.sub(r"^(ST_)?B", "", key.removeprefix("FILE_NAME_BAND_")): value
@@ -120,7 +139,7 @@ def _from_mtl(path: Path) -> Scene:
 
 def _from_item(path: Path) -> Scene:
     try:
-        item: dict[str, Any] = json.loads(path.read_text())
+        item: dict[str, Any] = json.loads(_text(path))
         properties = item["properties"]
         bands: dict[str, Path] = {}
         quality = saturation = None
@@ -155,10 +174,18 @@ def _from_item(path: Path) -> Scene:
             saturation=saturation,
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise SceneError(
-            f"{path}: {error!r}; a STAC item of a Landsat 8 or 9 scene with datetime, platform, "
-            "sun and WRS properties is needed: download the item again."
-        ) from error
+        lacks = f"no {error}" if isinstance(error, KeyError) else f"{error}"
+        raise bad_metadata(path, f"a STAC item that cannot be used ({lacks})", KIND) from error
+
+
+def _text(path: Path) -> str:
+    """What stands in the metadata at ``path``."""
+    try:
+        return path.read_text(errors="replace")
+    except FileNotFoundError as error:
+        raise bad_metadata(path, "no such file, though bands lie there", KIND) from error
+    except OSError as error:
+        raise bad_metadata(path, f"a file that cannot be read ({error.strerror})", KIND) from error
 
 
 def _of_surface(product: str) -> bool:
@@ -178,7 +205,10 @@ def _rank(product: str) -> tuple[int | str, ...]:
 def _satellite(stated: str, path: Path) -> str:
     name = stated.upper().replace("-", "_")
     if name not in ("LANDSAT_8", "LANDSAT_9"):
-        raise SceneError(f"{path}: a scene of {stated}; Landsat 8 or 9 is needed.")
+        raise FlawedPair(
+            path, "other satellite", found=f"a scene of {stated}", needed=KIND,
+            remedy="take the scene out of the folder",
+        )  # fmt: skip
     return name
 
 
@@ -186,7 +216,7 @@ def _time(text: str, path: Path) -> np.datetime64:
     try:
         return np.datetime64(text.rstrip("Z")[:26], "ns")
     except ValueError as error:
-        raise SceneError(f"{path}: {text!r} is no time; download the metadata again.") from error
+        raise bad_metadata(path, f"{text!r}, which is no time", KIND) from error
 
 
 def _beside(path: Path, name: str) -> Path | None:
@@ -205,7 +235,7 @@ def open_band(scene: Scene, band: str = PANCHROMATIC) -> xr.DataArray:
 
     Raises
     ------
-    SceneError
+    FlawedPair
         The scene lacks the band, or its file cannot be read.
     """
     image = open_raster(scene.file(band))
@@ -234,14 +264,15 @@ def open_reflectance(scene: Scene, band: str) -> xr.DataArray:
 
     Raises
     ------
-    SceneError
+    FlawedPair
         The scene is no level 2 of Collection 2 with its quality band, or lacks the band.
     """
     if not scene.surface or scene.quality is None:
-        raise SceneError(
-            f"{scene.path}: no surface reflectance with its quality band (QA_PIXEL); a Landsat "
-            "product of Collection 2 level 2 is needed: download that one."
-        )
+        raise FlawedPair(
+            scene.path, "no surface reflectance",
+            found="no surface reflectance with its quality band (QA_PIXEL)",
+            needed="a Landsat product of Collection 2 level 2", remedy="download that one",
+        )  # fmt: skip
     image = open_raster(scene.file(band))
     hidden = (open_raster(scene.quality) & sum(1 << bit for bit in HIDING_BITS)) != 0
     if scene.saturation is not None:

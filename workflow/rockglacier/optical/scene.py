@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -15,8 +16,9 @@ import numpy as np
 import xarray as xr
 
 from rockglacier.conventions import MAP, X, Y
-from rockglacier.errors import SceneError
+from rockglacier.errors import DimensionError
 from rockglacier.grid import Grid
+from rockglacier.readers.stack import FlawedPair
 
 CHUNK = 1024  # pixels a side
 KINDS = ("uint8", "uint16")
@@ -41,39 +43,55 @@ class Scene:
     saturation: Path | None = None
 
     def file(self, band: str) -> Path:
-        """The file of ``band``; SceneError where there is none."""
+        """The file of ``band``; FlawedPair where there is none."""
         if band in self.bands:
             return self.bands[band]
         held = ", ".join(sorted(self.bands)) or "none"
-        raise SceneError(
-            f"{self.path}: no file of band {band} beside it (there: {held}); download the band, "
-            "or name another."
-        )
+        raise FlawedPair(
+            self.path, "band cannot be read",
+            found=f"no file of band {band} beside it (there: {held})",
+            needed=f"the file of band {band}", remedy="download the band, or name another",
+        )  # fmt: skip
+
+
+def bad_metadata(path: Path, found: str, of: str) -> FlawedPair:
+    """What is wrong with the metadata at ``path``; ``of`` what scenes they have to be."""
+    return FlawedPair(
+        path, "metadata cannot be used", found=found, needed=f"the metadata of a {of} scene",
+        remedy="download the scene's metadata again",
+    )  # fmt: skip
 
 
 def open_raster(file: Path) -> xr.DataArray:
     """Values (y, x; lazy) of the first band of ``file``: whole numbers, 0 where declared nodata.
 
-    Attribute ``crs``. SceneError where it cannot be read, or holds other numbers than whole ones
+    Attribute ``crs``. FlawedPair where it cannot be read, or holds other numbers than whole ones
     from 0 to 65535, as digital numbers and quality bands are.
     """
     import rasterio
-    from rasterio.errors import RasterioError
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
     try:
-        with rasterio.open(file) as source:
-            grid, kind = Grid.of(source), source.dtypes[0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # an error in what follows
+            with rasterio.open(file) as source:
+                if source.crs is None:
+                    source.read(1)  # a file that is cut off lost its CRS and values: say the latter
+                grid, kind = Grid.of(source), source.dtypes[0]
         if kind not in KINDS:
-            raise SceneError(
-                f"{file} holds {kind}; digital numbers as delivered ({' or '.join(KINDS)}) are "
-                "needed: use the band as the provider delivers it."
-            )
+            raise FlawedPair(
+                file, "band cannot be read", found=f"values of {kind}",
+                needed=f"digital numbers as delivered ({' or '.join(KINDS)})",
+                remedy="use the band as the provider delivers it",
+            )  # fmt: skip
+        if min(grid.shape) < 2:
+            raise unreadable(file, f"{grid.height} x {grid.width} pixels")
         blocks = da.map_blocks(
             _read, file=str(file), chunks=da.core.normalize_chunks(CHUNK, grid.shape),
             dtype=np.uint16, meta=np.empty((0, 0), np.uint16),
         )  # fmt: skip
-    except RasterioError as error:
-        raise unreadable(str(file), error) from error
+    except (RasterioError, DimensionError) as error:
+        raise unreadable(file, error) from error
     return xr.DataArray(blocks, dims=MAP, coords=grid.coords, attrs={"crs": grid.crs})
 
 
@@ -91,13 +109,19 @@ def _read(*, file: str, block_info: Mapping[None, Any] | None = None) -> np.ndar
                 values[values == source.nodata] = 0
             return np.asarray(values)
     except RasterioError as error:
-        raise unreadable(file, error) from error
+        raise unreadable(Path(file), error) from error
 
 
-def unreadable(file: str, error: Exception) -> SceneError:
-    return SceneError(
-        f"{file} cannot be read ({error}); a whole band is needed: download it again."
-    )
+def unreadable(file: Path, error: Exception | str) -> FlawedPair:
+    """What is wrong with a band's ``file``, which is named but once."""
+    # Rasterio says no more than that reading failed: what GDAL said is the cause.
+    said = str(getattr(error, "__cause__", None) or error).replace(str(file), file.name)
+    for named in (f"{file.name}, ", f"'{file.name}' "):
+        said = said.removeprefix(named)
+    return FlawedPair(
+        file, "band cannot be read", found=said.rstrip("."),
+        needed="a whole band, north up, with its CRS", remedy="download it again",
+    )  # fmt: skip
 
 
 def below(folder: str | Path, *patterns: str) -> list[Path]:

@@ -11,10 +11,10 @@ import pandas as pd
 import xarray as xr
 
 from rockglacier.conventions import X, Y
-from rockglacier.errors import DimensionError, SceneError
+from rockglacier.errors import SceneError
 from rockglacier.grid import COINCIDE_PIXELS, Grid, covering
 from rockglacier.optical.catalogue import Reader
-from rockglacier.optical.scene import Scene
+from rockglacier.optical.scene import Scene, below
 from rockglacier.readers.assemble import all_outside, within
 from rockglacier.readers.stack import FlawedPair, Rejected
 
@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 COLUMNS = ["date", "time", "name", "satellite", "orbit", "sun_azimuth_deg", "sun_elevation_deg"]
 COLUMNS += ["valid_share", "path"]
+PACKED = ("*.tar", "*.tar.gz", "*.tgz", "*.zip")
 
 
 def check_scenes(
@@ -49,13 +50,14 @@ def check_scenes(
     """
     rejected: list[Rejected] = []
     scenes = _within_period(folder, source, period, rejected)
+    count = len(scenes) + len(rejected)
     opened = {}
     for scene in _of_most(scenes, rejected):
         try:
             image = source.open_band(scene, band)
             opened[scene] = image, Grid.from_coords(image, image.attrs["crs"])
-        except (SceneError, DimensionError) as error:
-            rejected.append(_unreadable(scene, error))
+        except FlawedPair as error:
+            rejected.append(Rejected(f"{_day(scene):%Y%m%d}", error))
     opened = {scene: opened[scene] for scene in _once(list(opened), rejected)}
     lattice = _lattice({scene: grid for scene, (_, grid) in opened.items()}, area, rejected)
     rows = []
@@ -82,7 +84,7 @@ def check_scenes(
     if not rows or lattice is None:
         why = "".join(f"\n  left out: {one.flaw}" for one in rejected[:5])
         raise SceneError(
-            f"{folder}: of {len(scenes)} scenes none can be used; scenes as the provider delivers "
+            f"{folder}: of {count} scenes none can be used; scenes as the provider delivers "
             f"them are needed, each with its metadata: add some, or mend those left out.{why}"
         )
     table = pd.DataFrame(rows, columns=COLUMNS).sort_values("date", ignore_index=True)
@@ -107,13 +109,14 @@ def check_reflectance(
     """
     rejected: list[Rejected] = []
     scenes = _within_period(folder, source, period, rejected)
+    count = len(scenes) + len(rejected)
     good, beside = [], 0
     for scene in scenes:
         try:
             bands = [source.open_reflectance(scene, b) for b in (source.GREEN, source.SHORTWAVE)]
             own = Grid.from_coords(bands[0], bands[0].attrs["crs"])
-        except (SceneError, DimensionError) as error:
-            rejected.append(_unreadable(scene, error))
+        except FlawedPair as error:
+            rejected.append(Rejected(f"{_day(scene):%Y%m%d}", error))
             continue
         if _overlap(own, grid):
             good.append(scene)
@@ -124,7 +127,7 @@ def check_reflectance(
         logger.warning("left out: %s", one.flaw)
     if not kept:
         raise SceneError(
-            f"{folder}: none of {len(scenes)} scenes can be used ({beside} lie beside the region); "
+            f"{folder}: none of {count} scenes can be used ({beside} lie beside the region); "
             "surface reflectance over the region is needed."
             + "".join(f"\n  left out: {one.flaw}" for one in rejected[:5])
         )
@@ -150,8 +153,20 @@ def onto(image: xr.DataArray, lattice: Grid) -> xr.DataArray:
 def _within_period(
     folder: str | Path, source: Reader, period: Sequence[object] | None, rejected: list[Rejected]
 ) -> list[Scene]:
-    """Scenes below ``folder`` within ``period``; NetworkError where all lie outside."""
-    scenes = _read(source.find_scenes(folder), source, rejected)
+    """Scenes below ``folder`` within ``period``; NetworkError where all lie outside.
+
+    SceneError where there are none at all.
+    """
+    paths = source.find_scenes(folder)
+    if not paths:
+        packed = below(folder, *PACKED)
+        held = f"{len(packed)} packed files, such as {packed[0].name}" if packed else "none"
+        cure = "unpack them" if packed else "put scenes there as the provider delivers them"
+        raise SceneError(
+            f"{folder}: no scene lies in or below it. Found: {held}. Needed: {source.SOUGHT}. "
+            f"Remedy: {cure}, or correct the path."
+        )
+    scenes = _read(paths, source, rejected)
     days = pd.DataFrame({"date": [_day(scene) for scene in scenes]}, dtype="datetime64[ns]")
     inside = within(days, period, ["date"])
     if scenes and not inside.any():
@@ -164,12 +179,8 @@ def _read(paths: Sequence[Path], source: Reader, rejected: list[Rejected]) -> li
     for path in paths:
         try:
             found.append(source.read_scene(path))
-        except SceneError as error:
-            flaw = FlawedPair(
-                path, "metadata cannot be used", found=str(error),
-                needed="the metadata of a scene", remedy="download them again",
-            )  # fmt: skip
-            rejected.append(Rejected("", flaw))
+        except FlawedPair as error:
+            rejected.append(Rejected("", error))
     return sorted(found, key=lambda scene: (scene.time, scene.name))
 
 
@@ -233,15 +244,8 @@ def _share(scene: Scene, image: xr.DataArray, lattice: Grid | None) -> float | R
     """Share of ``lattice``, else of itself, that ``scene`` shows; every pixel is read for it."""
     try:
         return float((image if lattice is None else onto(image, lattice)).notnull().mean())
-    except SceneError as error:
-        return _unreadable(scene, error)
-
-
-def _unreadable(scene: Scene, error: Exception) -> Rejected:
-    return _flaw(
-        scene, "band cannot be read", found=str(error),
-        needed="a whole band, north up, with its CRS", remedy="download the scene again",
-    )  # fmt: skip
+    except FlawedPair as error:
+        return Rejected(f"{_day(scene):%Y%m%d}", error)
 
 
 def _flaw(scene: Scene, reason: str, **parts: str) -> Rejected:

@@ -14,22 +14,31 @@ from xml.etree import ElementTree
 import numpy as np
 import xarray as xr
 
-from rockglacier.errors import SceneError
-from rockglacier.optical.scene import Scene, below, open_raster, shown
+from rockglacier.optical.scene import Scene, bad_metadata, below, open_raster, shown
+from rockglacier.readers.stack import FlawedPair
 
 NEAR_INFRARED, GREEN, SHORTWAVE = "B08", "B03", "B11"
 QUANTIFICATION = 10_000.0  # digital numbers per reflectance
 OFFSET_SINCE, OFFSET = 400, 1000  # processing baseline from which numbers are so much higher
 THIN_CIRRUS = 10  # hides reflectance, though not the ground
 METADATA = ("MTD_MSIL1C.xml", "MTD_MSIL2A.xml")
+SOUGHT = " or ".join(METADATA) + " in the SAFE folder of a Sentinel-2 product"
+KIND = "Sentinel-2"
 # Classes of the scene classification that do not show the ground: no data, saturated, shadow of
 # cloud, cloud. ASSUME: thin cirrus (10), through which one sees, does not hide it.
 UNSEEN_CLASSES = (0, 1, 3, 8, 9)
 
 
 def find_scenes(folder: str | Path) -> list[Path]:
-    """Metadata of the products in or below ``folder``."""
-    return below(folder, *METADATA)
+    """Metadata of the products in or below ``folder``.
+
+    Of granules without them those that are missing: :func:`read_scene` says so.
+    """
+    found = below(folder, *METADATA)
+    products = sorted({path.parents[2] for path in below(folder, "MTD_TL.xml")})
+    told = {path.parent for path in found}
+    missing = [p / METADATA["MSIL2A" in p.name] for p in products if p not in told]
+    return found + missing
 
 
 def read_scene(path: str | Path) -> Scene:
@@ -37,17 +46,17 @@ def read_scene(path: str | Path) -> Scene:
 
     Raises
     ------
-    SceneError
+    FlawedPair
         They are no metadata of a Sentinel-2 product, or lack what is needed.
     """
     place = Path(path)
     product = _parsed(place)
     granules = sorted(place.parent.glob("GRANULE/*/MTD_TL.xml"))
     if len(granules) != 1:
-        raise SceneError(
-            f"{place}: {len(granules)} granules lie below it; one, with its MTD_TL.xml, is needed: "
-            "download the product again."
-        )
+        raise FlawedPair(
+            place, "metadata cannot be used", found=f"{len(granules)} granules below it",
+            needed="one, with its MTD_TL.xml", remedy="download the product again",
+        )  # fmt: skip
     granule = _parsed(granules[0])
     images = granules[0].parent / "IMG_DATA"
     # Level 2A holds a band in several resolutions: the finest serves.
@@ -61,17 +70,24 @@ def read_scene(path: str | Path) -> Scene:
     name = _text(product, "PRODUCT_URI", place).removesuffix(".SAFE")
     tile = re.search(r"_T(\d\d[A-Z]{3})", name)
     if tile is None:
-        raise SceneError(f"{place}: its PRODUCT_URI names no tile; download the product again.")
-    orbit = int(_text(product, "SENSING_ORBIT_NUMBER", place))
+        raise bad_metadata(place, "a PRODUCT_URI that names no tile", KIND)
+    try:
+        orbit = int(_text(product, "SENSING_ORBIT_NUMBER", place))
+        time = np.datetime64(_text(granule, "SENSING_TIME", granules[0]).rstrip("Z")[:26], "ns")
+        azimuth = float(_text(granule, "Mean_Sun_Angle/AZIMUTH_ANGLE", granules[0]))
+        zenith = float(_text(granule, "Mean_Sun_Angle/ZENITH_ANGLE", granules[0]))
+        version = int(_text(product, "PROCESSING_BASELINE", place).replace(".", ""))
+    except ValueError as error:
+        raise bad_metadata(place, f"no number or time ({error})", KIND) from error
     return Scene(
         path=place,
         name=name,
         satellite=_text(product, "SPACECRAFT_NAME", place),
         orbit=f"R{orbit:03d}_T{tile[1]}",
-        time=np.datetime64(_text(granule, "SENSING_TIME", granules[0]).rstrip("Z")[:26], "ns"),
-        sun_azimuth_deg=float(_text(granule, "Mean_Sun_Angle/AZIMUTH_ANGLE", granules[0])),
-        sun_elevation_deg=90.0 - float(_text(granule, "Mean_Sun_Angle/ZENITH_ANGLE", granules[0])),
-        version=int(_text(product, "PROCESSING_BASELINE", place).replace(".", "")),
+        time=time,
+        sun_azimuth_deg=azimuth,
+        sun_elevation_deg=90.0 - zenith,
+        version=version,
         rank=(name.rpartition("_")[2],),  # when it was made
         bands=bands,
         quality=quality,
@@ -87,7 +103,7 @@ def open_band(scene: Scene, band: str = NEAR_INFRARED) -> xr.DataArray:
 
     Raises
     ------
-    SceneError
+    FlawedPair
         The scene lacks the band, or its file cannot be read.
     """
     image = open_raster(scene.file(band))
@@ -104,14 +120,15 @@ def open_reflectance(scene: Scene, band: str) -> xr.DataArray:
 
     Raises
     ------
-    SceneError
+    FlawedPair
         The product is not of level 2A with its scene classification, or lacks the band.
     """
     if not scene.surface or scene.quality is None or "_SCL_" not in scene.quality.name:
-        raise SceneError(
-            f"{scene.path}: no surface reflectance with its scene classification (SCL); a "
-            "Sentinel-2 product of level 2A is needed: download that one."
-        )
+        raise FlawedPair(
+            scene.path, "no surface reflectance",
+            found="no surface reflectance with its scene classification (SCL)",
+            needed="a Sentinel-2 product of level 2A", remedy="download that one",
+        )  # fmt: skip
     image = open_raster(scene.file(band))
     hidden = open_raster(scene.quality).isin((*UNSEEN_CLASSES, THIN_CIRRUS))
     values = shown(image, hidden)
@@ -123,16 +140,12 @@ def _parsed(path: Path) -> ElementTree.Element:
     try:
         return ElementTree.parse(path).getroot()
     except (ElementTree.ParseError, OSError) as error:
-        raise SceneError(
-            f"{path} is no XML that can be read ({error}); download it again."
-        ) from error
+        said = getattr(error, "strerror", None) or error
+        raise bad_metadata(path, f"no XML that can be read ({said})", KIND) from error
 
 
 def _text(root: ElementTree.Element, name: str, path: Path) -> str:
     found = root.find(f".//{name}")
     if found is None or not found.text:
-        raise SceneError(
-            f"{path}: no {name}; the metadata of a Sentinel-2 product are needed: download them "
-            "again."
-        )
+        raise bad_metadata(path, f"no {name}", KIND)
     return found.text.strip()
