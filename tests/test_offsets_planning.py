@@ -98,7 +98,7 @@ def test_a_pair_that_outgrows_the_images_is_left_out_and_costs_no_other(
     flaw = rejected[0].flaw
     assert flaw.found == "images of 100 x 150 pixels of 15 m"
     assert flaw.needed.startswith("102 pixels a side, for a chip of 32 and a search of 35 on")
-    assert "lower offsets.max_velocity_m_per_year (to 9.99 for" in flaw.remedy
+    assert "lower offsets.max_velocity_m_per_year (to 9.98 for" in flaw.remedy
     (warning,) = caplog.messages
     assert warning.startswith(
         "2 of 6 pairs are left out; the shortest, 19600801_20080820: the search outgr"
@@ -122,6 +122,20 @@ def test_no_pair_that_fits_is_an_error_that_says_what_the_shortest_needs() -> No
     )
     with pytest.raises(NetworkError, match=message):
         within("2016-08-10", "2017-08-10", "2018-08-11", chip=96)
+
+
+def test_the_speed_that_would_do_does() -> None:
+    for days, side in ((3653.0, 90), (400.0, 77), (12.0, 61)):
+        flaw = Room(side, 200, 15.0, 24, 4e4, 2.0).flaw("20160810_20260810", days)
+        speed = float(flaw.remedy.split("(to ")[1].split()[0])
+        assert Room(side, 200, 15.0, 24, speed, 2.0).fits(days)
+        assert not Room(side, 200, 15.0, 24, 1.02 * speed, 2.0).fits(days)
+    assert "(to" not in Room(20, 200, 15.0, 24, 4e4, 2.0).flaw("20160810_20260810", days).remedy
+
+
+def test_one_scene_makes_no_pair() -> None:
+    with pytest.raises(NetworkError, match=r"1 scene can be used \(2016-08-10\), but a pair"):
+        propose_image_pairs(scenes("2016-08-10"), **LIMITS)
 
 
 def test_a_search_is_as_long_as_the_time_between() -> None:

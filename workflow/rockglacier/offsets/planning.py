@@ -53,7 +53,7 @@ class Room:
         # Whole pixels of a search that would fit, and the ground that is found by it.
         left = (min(self.height, self.width) - self.chip) // 2 - self.registration_pixels
         speed = left * self.pixel_m * YEAR_DAYS / days
-        limit = f" (to {speed:.3g} for this pair)" if left > 0 else ""
+        limit = f" (to {_below(speed):g} for this pair)" if left > 0 else ""
         return FlawedPair(
             pair, "the search outgrows the images",
             found=f"images of {self.height} x {self.width} pixels of {self.pixel_m:g} m",
@@ -63,6 +63,12 @@ class Room:
             remedy=f"lower offsets.max_velocity_m_per_year{limit}, give smaller offsets.chips or a "
             "larger area",
         )  # fmt: skip
+
+
+def _below(speed: float) -> float:
+    """``speed`` to three digits, rounded down."""
+    digit = 10.0 ** (math.floor(math.log10(speed)) - 2)
+    return math.floor(speed / digit) * digit
 
 
 def propose_image_pairs(
@@ -89,10 +95,16 @@ def propose_image_pairs(
     Raises
     ------
     NetworkError
-        No pair keeps the limits, or fits into the images; the message says how many each of the
-        limits keeps, or what the shortest pair needs.
+        There is one date, or no pair keeps the limits, or fits into the images; the message says
+        how many each of the limits keeps, or what the shortest pair needs.
     """
     scenes = scenes.sort_values("date", ignore_index=True)
+    if len(scenes) < 2:
+        held = f"{len(scenes)} scene{'' if len(scenes) == 1 else 's'} can be used"
+        dates = "".join(f" ({date:%Y-%m-%d})" for date in scenes["date"])
+        raise NetworkError(
+            f"{held}{dates}, but a pair is of two: add scenes, or mend those left out."
+        )
     date = scenes["date"].to_numpy("datetime64[ns]")
     first, second = np.triu_indices(len(scenes), k=1)
     days = (date[second] - date[first]) / np.timedelta64(1, "D")
