@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from shapely.geometry import Point
 
 from rockglacier import figures, plates
@@ -369,3 +370,11 @@ def _texts(figure):
             low, high = sorted(axis.get_view_interval())
             found += [t.label1 for t in axis.get_major_ticks() if low <= t.get_loc() <= high]
     return [t for t in found if t.get_visible() and t.get_text().strip()]
+
+
+def test_a_note_of_wide_letters_keeps_within_the_figure():
+    figure = Figure(figsize=(5.0, 3.0), layout="constrained")
+    plates._note(figure, "RGU469115N0108800E (FOUND, MEAN 0.98); " * 12)
+    figure.draw_without_rendering()
+    box = figure.get_supxlabel() and figure._supxlabel.get_window_extent()
+    assert box.x0 >= 0.0 and box.x1 <= figure.bbox.x1

@@ -238,8 +238,11 @@ def _note(figure: Figure, text: str) -> None:
     """What numbers mean, beneath it all, in lines as long as the figure is wide."""
     import textwrap
 
-    lines = textwrap.wrap(text, int(23.0 * figure.get_figwidth()))
-    figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=6, linespacing=1.3)
+    for count in range(int(23.0 * figure.get_figwidth()), 20, -2):
+        lines = "\n".join(textwrap.wrap(text, count))
+        note = figure.supxlabel(lines, x=0.01, ha="left", fontsize=6, linespacing=1.3)
+        if note.get_window_extent().width <= 0.98 * figure.bbox.width:
+            return
 
 
 @dataclass(frozen=True)
