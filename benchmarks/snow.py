@@ -39,12 +39,11 @@ MEMORY, RATE = 0.6, 0.02  # at most: from a value to the next; of the index per 
 
 @dataclass(frozen=True)
 class Series:
-    """``years``: decimal; ``missing``: share of values; ``pixels`` that peers see; map's share."""
+    """``years``: decimal; ``missing``: share of values; ``pixels`` that peers see."""
 
     years: np.ndarray
     missing: float
     pixels: int
-    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -59,11 +58,11 @@ class Setting:
 
 Result = dict[str, Any]
 MELT_SEASONS = np.arange(2013.0, 2025.0)
-CLEAR_DATES = 2013.0 + np.cumsum(np.tile([16.0, 48.0, 32.0], 30)) / 365.25
+CLEAR_DATES = 2013.0 + np.cumsum(np.tile([16.0, 48.0, 32.0], 40)) / 365.25
 CASES = {
     "yearly": Series(MELT_SEASONS, 0.0, 3000),
     "gaps": Series(MELT_SEASONS, 0.15, 3000),
-    "dates": Series(CLEAR_DATES, 0.0, 300, 0.2),
+    "dates": Series(CLEAR_DATES, 0.0, 2000),
 }
 
 
@@ -118,7 +117,7 @@ def largest(found: np.ndarray, wanted: np.ndarray) -> float:
 def compare(setting: Setting, name: str) -> Result:
     """Both sides on one kind of series."""
     kind = CASES[name]
-    pixels = max(kind.pixels, round(setting.size**2 * kind.share))
+    pixels = max(kind.pixels, setting.size**2)
     values, years = simulate(kind, pixels, setting.seed), kind.years
     sample = values[: kind.pixels]
     enough = np.isfinite(sample).sum(axis=1) >= trend.MIN_DATES
