@@ -1,6 +1,10 @@
 """The inventory's files: layers, lists of values, styles, and a project with relative paths."""
 
+import json
+import os
+import shutil
 import sqlite3
+import subprocess
 import warnings
 import zipfile
 from pathlib import Path
@@ -13,7 +17,8 @@ import pytest
 import xarray as xr
 from shapely.geometry import box
 
-from rockglacier.conventions import MAP, Kind
+from rockglacier import io
+from rockglacier.conventions import MAP, Kind, describe
 from rockglacier.errors import SceneError
 from rockglacier.grid import Grid
 from rockglacier.inventory import (
@@ -40,6 +45,7 @@ def maps() -> xr.Dataset:
     y, x = np.mgrid[: GRID.height, : GRID.width]
     speed = np.full(GRID.shape, 0.002)
     speed[10:20, 10:20], speed[10:20, 40:50], speed[10:20, 70:80] = 0.5, 0.04, np.nan
+    speed[20:26, 50:56] = 0.04  # touches the second by a corner: one area in two parts
     values = {
         "elevation": 3000.0 - 10.0 * y, "slope": np.full(GRID.shape, 14.0),
         "northness": np.full(GRID.shape, -1.0), "eastness": np.zeros(GRID.shape),
@@ -124,6 +130,9 @@ def written(objects, told, tmp_path_factory) -> Path:
         layers=["PM", "GO", "MA", "AOI"], rasters=[("probability.tif", "probability")],
         extent=GRID.bounds,
     )  # fmt: skip
+    P = describe(maps()["probability"].assign_coords(GRID.coords), "probability", "P", "1")
+    io.write_raster(P.astype("float32").to_dataset(name="probability"),
+                    folder / "probability.tif", grid=GRID)  # fmt: skip
     return folder
 
 
@@ -140,6 +149,30 @@ def test_layers_open_without_a_warning(written: Path) -> None:
     names = found["GO"]["PrimaryID"]
     assert names.str.fullmatch(r"RGU\d{6}N\d{7}E").all() and names.is_unique
     assert (found["GO"]["pattern"] == "not observed").all()
+
+
+def test_a_layer_holds_the_one_type_of_geometry_that_it_declares(written: Path) -> None:
+    database = sqlite3.connect(written / "inventory.gpkg")
+    declared = dict(
+        database.execute("SELECT table_name, geometry_type_name FROM gpkg_geometry_columns")
+    )
+    database.close()
+    assert declared == {name: kind.upper() for name, kind in package.GEOMETRY.items()}
+    for name, kind in package.GEOMETRY.items():
+        found = geopandas.read_file(written / "inventory.gpkg", layer=name)
+        assert set(found.geom_type) == {kind}
+    areas = geopandas.read_file(written / "inventory.gpkg", layer="MA").geometry
+    assert sorted(len(one.geoms) for one in areas) == [1, 2]
+
+
+@pytest.mark.skipif(shutil.which("ogrinfo") is None, reason="no ogrinfo (gdal-bin)")
+def test_gdal_reads_the_package_without_a_word_of_warning(written: Path) -> None:
+    command = ["ogrinfo", "-al", "-so", written / "inventory.gpkg"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert found.stderr == "" and "Warning" not in found.stdout
+    for name, kind in (("MA", "Multi Polygon"), ("GO", "Multi Polygon"), ("PM", "Point")):
+        assert f"Layer name: {name}\nGeometry: {kind}\n" in found.stdout
+    assert "status: String (0.0), domain name=status" in found.stdout
 
 
 def test_fields_have_lists_and_layers_styles(written: Path) -> None:
@@ -162,7 +195,8 @@ def test_fields_have_lists_and_layers_styles(written: Path) -> None:
     for name, text in styles:
         root = ElementTree.fromstring(text.partition("\n")[2])
         values = {c.get("value") for c in root.iter("category")}
-        assert values == set(package.STYLES.get(name, ("", {}))[1])
+        # "" is what has no value.
+        assert values == {*package.STYLES[name][1], ""} if name in package.STYLES else not values
     database.close()
 
 
@@ -174,6 +208,62 @@ def test_the_project_names_files_beside_it(written: Path) -> None:
     assert sources[0] == "./inventory.gpkg|layername=PM" and "./probability.tif" in sources
     assert root.findtext("properties/Paths/Absolute") == "false"
     assert root.findtext("title") == "Alps & more"
+
+
+QGIS = "/usr/bin/python3"  # QGIS's packages serve the system's Python alone
+OPENED = """
+import json, sys
+from qgis.core import QgsApplication, QgsMapLayerType, QgsProject
+application = QgsApplication([], False)
+application.initQgis()
+project = QgsProject.instance()
+told = {"read": project.read(sys.argv[1]), "crs": project.crs().authid()}
+told["relative"] = int(project.filePathStorage()) == 1
+layers = [node.layer() for node in project.layerTreeRoot().findLayers()]
+told["layers"] = [layer and layer.name() for layer in layers]
+told["valid"] = [bool(layer and layer.isValid()) for layer in layers]
+told["placed"] = [layer and layer.crs().authid() for layer in layers]
+told["sources"] = [layer and layer.source() for layer in layers]
+vectors = [one for one in project.mapLayers().values() if one.type() == QgsMapLayerType.VectorLayer]
+told["types"] = {one.name(): one.renderer().type() for one in vectors}
+told["lists"] = {
+    one.name(): [f.name() for f in one.fields() if f.editorWidgetSetup().type() == "ValueMap"]
+    for one in vectors
+}
+print(json.dumps(told))
+"""
+
+
+def qgis_is_there() -> bool:
+    if not Path(QGIS).exists():
+        return False
+    command = [QGIS, "-c", "import qgis.core"]
+    return subprocess.run(command, capture_output=True, check=False, env=bare()).returncode == 0
+
+
+def bare() -> dict[str, str]:
+    """The environment without this Python's packages and without a screen."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "GDAL", "PROJ"))}
+    return {**kept, "QT_QPA_PLATFORM": "offscreen"}
+
+
+def test_qgis_opens_the_project_wherever_its_folder_lies(written: Path, tmp_path: Path) -> None:
+    if not qgis_is_there():
+        pytest.skip(f"{QGIS} cannot import qgis.core (python3-qgis)")
+    moved = shutil.copytree(written, tmp_path / "elsewhere")
+    command = [QGIS, "-c", OPENED, moved / "inventory.qgz"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, env=bare())
+    assert "Warning" not in found.stderr
+    told = json.loads(found.stdout)
+    assert told["read"] and told["relative"] and told["crs"] == GRID.crs
+    assert told["layers"] == ["PM", "GO", "MA", "AOI", "probability"] and all(told["valid"])
+    assert told["placed"] == ["EPSG:4326"] * 4 + [GRID.crs]
+    assert all(source.startswith(str(moved)) for source in told["sources"])
+    drawn = "categorizedSymbol"
+    assert told["types"] == {"PM": drawn, "GO": drawn, "MA": drawn, "AOI": "singleSymbol"}
+    assert {"ActiCl", "status", "Morpho", "KinAtt"} <= set(told["lists"]["PM"])
+    assert {"ActiCl", "status", "OutType"} <= set(told["lists"]["GO"])
+    assert told["lists"]["MA"] == ["VelClass"]
 
 
 def test_names_last_while_outlines_shift(objects) -> None:

@@ -15,13 +15,12 @@ from rockglacier.errors import SceneError
 from rockglacier.grid import Grid
 from rockglacier.inventory import attributes
 from rockglacier.inventory.identity import SAME, named
-from rockglacier.inventory.package import LISTS
+from rockglacier.inventory.package import LISTS, WGS84
 from rockglacier.inventory.patterns import Course
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
-WGS84 = "EPSG:4326"
 NOT_ONE = 2  # Landform: not a rock glacier
 # Fields that an operator alone fills; they stay empty in what nobody has looked at.
 BY_OPERATOR = (

@@ -63,8 +63,12 @@ STYLES: dict[str, tuple[str, dict[str, str]]] = {
     "GO": ("ActiCl", ACTIVITY_COLOURS),
     "MA": ("VelClass", VELOCITY_COLOURS),
 }
-GEOMETRY = {"AOI": "Polygon", "PM": "Point", "MA": "Polygon", "GO": "Polygon"}
+# A layer holds one type of geometry: areas may lie in parts, and an operator may part an outline.
+GEOMETRY = {"AOI": "Polygon", "PM": "Point", "MA": "MultiPolygon", "GO": "MultiPolygon"}
+WGS84 = "EPSG:4326"  # of all layers
+VERSION = "1.3"  # newer ones make older GDAL, and QGIS with it, warn
 PLAIN_COLOUR = "#404040"
+NONE_TOLD = "no value"
 
 
 def write(layers: Mapping[str, GeoDataFrame], path: str | Path) -> None:
@@ -73,16 +77,13 @@ def write(layers: Mapping[str, GeoDataFrame], path: str | Path) -> None:
         for name, layer in layers.items():
             layer.to_file(
                 partial, driver="GPKG", layer=name, engine="pyogrio",
-                geometry_type=_type_of(name, layer), promote_to_multi=False,
+                geometry_type=GEOMETRY[name],
+                promote_to_multi=GEOMETRY[name].startswith("Multi"),
+                dataset_options={"VERSION": VERSION},
             )  # fmt: skip
         with closing(sqlite3.connect(partial)) as database, database:
             _add_lists(database, layers)
             _add_styles(database, layers)
-
-
-def _type_of(name: str, layer: GeoDataFrame) -> str:
-    parts = layer.geom_type.unique()
-    return "MultiPolygon" if "MultiPolygon" in parts else GEOMETRY[name]
 
 
 def _add_lists(database: sqlite3.Connection, layers: Mapping[str, GeoDataFrame]) -> None:
@@ -165,8 +166,11 @@ def renderer(layer: str) -> str:
         symbol = _symbol("0", kind, PLAIN_COLOUR, hollow=True)
         return f'<renderer-v2 type="singleSymbol"><symbols>{symbol}</symbols></renderer-v2>'
     column, colours = STYLES[layer]
+    # What has no value is drawn too: else an outline that an operator adds would vanish.
+    colours = {**colours, "": PLAIN_COLOUR}
     categories = "".join(
-        f'<category value={quoteattr(value)} label={quoteattr(value)} symbol="{k}" render="true"/>'
+        f"<category value={quoteattr(value)} label={quoteattr(value or NONE_TOLD)} "
+        f'symbol="{k}" render="true"/>'
         for k, value in enumerate(colours)
     )
     symbols = "".join(_symbol(str(k), kind, colour) for k, colour in enumerate(colours.values()))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
-from rockglacier.inventory.package import GEOMETRY, renderer
+from rockglacier.inventory.package import GEOMETRY, WGS84, renderer
 from rockglacier.io import atomic
 
 VERSION = "3.22.16-Białowieża"
@@ -19,11 +19,13 @@ def write(
 ) -> None:  # fmt: skip
     """Write ``path`` (.qgz): ``layers`` of ``package`` over ``rasters`` (file, title), top first.
 
-    Files are named relative to the project; ``extent`` (west, south, east, north) in ``crs``.
+    Files are named relative to the project; ``extent`` (west, south, east, north) in ``crs``, that
+    of the map and of ``rasters``.
     """
-    srs = _srs(crs)
-    vectors = [(f"{layer}_layer", layer, f"./{package}|layername={layer}") for layer in layers]
-    images = [(f"raster_{k}", name, f"./{file}") for k, (file, name) in enumerate(rasters)]
+    srs, own = _srs(crs), _srs(WGS84)
+    # QGIS gives a layer whose id has ten characters or fewer another, and the tree loses it.
+    vectors = [(f"inventory_{layer}", layer, f"./{package}|layername={layer}") for layer in layers]
+    images = [(f"inventory_map{k}", name, f"./{file}") for k, (file, name) in enumerate(rasters)]
     tree = "".join(
         f'<layer-tree-layer id="{key}" name={quoteattr(name)} source={quoteattr(source)} '
         f'providerKey="{provider}" checked="Qt::Checked" expanded="1"><customproperties/>'
@@ -31,7 +33,7 @@ def write(
         for provider, group in (("ogr", vectors), ("gdal", images))
         for key, name, source in group
     )
-    described = "".join(_vector(key, name, source, srs) for key, name, source in vectors) + "".join(
+    described = "".join(_vector(key, name, source, own) for key, name, source in vectors) + "".join(
         _raster(key, name, source, srs) for key, name, source in images
     )
     order = "".join(f'<layer id="{key}"/>' for key, _, _ in (*vectors, *images))
@@ -45,7 +47,12 @@ def write(
         f"<ymin>{south}</ymin><xmax>{east}</xmax><ymax>{north}</ymax></extent>"
         f"<destinationsrs>{srs}</destinationsrs></mapcanvas>"
         f"<projectlayers>{described}</projectlayers><layerorder>{order}</layerorder>"
-        '<properties><Paths><Absolute type="bool">false</Absolute></Paths></properties></qgis>'
+        '<properties><Paths><Absolute type="bool">false</Absolute></Paths>'
+        '<SpatialRefSys><ProjectionsEnabled type="int">1</ProjectionsEnabled></SpatialRefSys>'
+        "</properties>"
+        f'<ProjectViewSettings UseProjectScales="0"><Scales/><DefaultViewExtent xmin="{west}" '
+        f'ymin="{south}" xmax="{east}" ymax="{north}">{srs}</DefaultViewExtent>'
+        "</ProjectViewSettings></qgis>"
     )
     with atomic(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
         # A time of its own would make two projects of the same inventory differ.
@@ -66,8 +73,9 @@ def _srs(crs: str) -> str:
 
 
 def _vector(key: str, name: str, source: str, srs: str) -> str:
+    kind = GEOMETRY[name].removeprefix("Multi")
     return (
-        f'<maplayer type="vector" geometry="{GEOMETRY[name]}" hasScaleBasedVisibilityFlag="0">'
+        f'<maplayer type="vector" geometry="{kind}" hasScaleBasedVisibilityFlag="0">'
         f"<id>{key}</id><datasource>{escape(source)}</datasource><layername>{name}</layername>"
         f'<srs>{srs}</srs><provider encoding="UTF-8">ogr</provider>{renderer(name)}</maplayer>'
     )
