@@ -8,7 +8,7 @@ import xarray as xr
 from rockglacier import downslope, io, logs, provenance
 from rockglacier.fusion import training
 from rockglacier.grid import Grid
-from rockglacier.inventory import assemble, identity, kinematics, moving, package, project
+from rockglacier.inventory import assemble, identity, kinematics, moving, package, project, review
 from rockglacier.inventory.outlines import outlines
 
 WATCHED = ("ActiCl", "KinAtt", "SeedType", "status")
@@ -54,9 +54,9 @@ if __name__ == "__main__":
         maps["probability"].values, grid, least_km2=how["least_km2"], hole_km2=how["hole_km2"]
     )
     candidates = outlines(number, grid)[["geometry"]]
-    reviewed = assemble.read_reviewed(how["reviewed"], grid.crs) if how["reviewed"] else None
+    reviewed = review.read_reviewed(how["reviewed"], grid.crs) if how["reviewed"] else None
     former = assemble.read_former(how["former"], grid.crs) if how["former"] else None
-    objects = assemble.with_names(assemble.reviewed_over(candidates, reviewed), former)
+    objects = assemble.with_names(review.reviewed_over(candidates, reviewed), former)
     techniques = list(model.model.techniques)
     told = assemble.describe(objects, maps, grid, techniques=techniques, period=period)
     areas = moving.moving_areas(maps["velocity"].values, maps["velocity_error"].values, grid)
@@ -65,13 +65,15 @@ if __name__ == "__main__":
         parameters=dict(snakemake.params.items()), sources=[*map(str, snakemake.input)]
     )
     layers = assemble.layers(
-        objects, told, kinematics.patterns(series), areas, grid, period=period, made=made
-    )
+        objects, told, kinematics.patterns(series), areas, grid, period=period, made=made,
+        rejected=review.rejected(reviewed),
+    )  # fmt: skip
     package.write(layers, snakemake.output.inventory)
     rasters = [("probability.tif", "probability of rock glaciers")]
     project.write(
         snakemake.output.project, title=snakemake.params.name, crs=grid.crs,
-        package=Path(snakemake.output.inventory).name, layers=["PM", "GO", "MA", "AOI"],
+        package=Path(snakemake.output.inventory).name,
+        layers=[name for name in package.DRAWN if name in layers],
         rasters=rasters, extent=grid.bounds,
     )  # fmt: skip
     yearly = kinematics.yearly(series)

@@ -29,6 +29,7 @@ from rockglacier.inventory import (
     moving,
     package,
     project,
+    review,
 )
 
 GRID = Grid("EPSG:32632", 650_000.0, 5_190_000.0, 40.0, 40.0, 100, 80)
@@ -87,7 +88,7 @@ def test_an_operator_stands_over_the_machine(objects) -> None:
         {"Landform": [1, 2], "Morpho": ["complex", None], "ActiCl": ["Relict", None]},
         geometry=[square(11, 10, 10), square(40, 10, 9)], crs=GRID.crs,
     )  # fmt: skip
-    found = assemble.reviewed_over(objects, reviewed)
+    found = review.reviewed_over(objects, reviewed)
     assert list(found["status"]) == ["auto", "auto", "reviewed"]
     assert found.geometry.iloc[2].equals(square(11, 10, 10))
     found = assemble.with_names(found, None)
@@ -111,9 +112,9 @@ def test_reviewed_values_are_checked(tmp_path: Path) -> None:
                                    crs=GRID.crs)  # fmt: skip
     layer.to_file(path, layer="GO")
     with pytest.raises(SceneError, match="ActiCl is Very active; allowed are Active"):
-        assemble.read_reviewed(path, GRID.crs)
+        review.read_reviewed(path, GRID.crs)
     with pytest.raises(SceneError, match="cannot be read"):
-        assemble.read_reviewed(tmp_path / "none.gpkg", GRID.crs)
+        review.read_reviewed(tmp_path / "none.gpkg", GRID.crs)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +122,7 @@ def written(objects, told, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("inventory")
     areas = moving.moving_areas(maps()["velocity"].values, maps()["velocity_error"].values, GRID)
     layers = assemble.layers(
-        assemble.with_names(assemble.reviewed_over(objects, None), None), told, {}, areas, GRID,
+        assemble.with_names(review.reviewed_over(objects, None), None), told, {}, areas, GRID,
         period=PERIOD, made={"made_by": "rockglacier"},
     )  # fmt: skip
     package.write(layers, folder / "inventory.gpkg")
@@ -157,8 +158,10 @@ def test_a_layer_holds_the_one_type_of_geometry_that_it_declares(written: Path) 
         database.execute("SELECT table_name, geometry_type_name FROM gpkg_geometry_columns")
     )
     database.close()
-    assert declared == {name: kind.upper() for name, kind in package.GEOMETRY.items()}
-    for name, kind in package.GEOMETRY.items():
+    assert set(declared) == {"AOI", "PM", "MA", "GO"}  # nothing was rejected
+    for name in declared:
+        kind = package.GEOMETRY[name]
+        assert declared[name] == kind.upper()
         found = geopandas.read_file(written / "inventory.gpkg", layer=name)
         assert set(found.geom_type) == {kind}
     areas = geopandas.read_file(written / "inventory.gpkg", layer="MA").geometry
@@ -262,12 +265,12 @@ def test_qgis_opens_the_project_wherever_its_folder_lies(written: Path, tmp_path
     drawn = "categorizedSymbol"
     assert told["types"] == {"PM": drawn, "GO": drawn, "MA": drawn, "AOI": "singleSymbol"}
     assert {"ActiCl", "status", "Morpho", "KinAtt"} <= set(told["lists"]["PM"])
-    assert {"ActiCl", "status", "OutType"} <= set(told["lists"]["GO"])
+    assert {*told["lists"]["PM"], "OutType", "Landform"} <= set(told["lists"]["GO"])
     assert told["lists"]["MA"] == ["VelClass"]
 
 
 def test_names_last_while_outlines_shift(objects) -> None:
-    first = assemble.with_names(assemble.reviewed_over(objects, None), None)
+    first = assemble.with_names(review.reviewed_over(objects, None), None)
     shifted = first.assign(geometry=first.translate(60.0, 40.0).buffer(30.0)).drop(
         columns="PrimaryID"
     )

@@ -1,6 +1,9 @@
 """From factors and an inventory to a model and maps, and what makes a model anew."""
 
 import json
+import shutil
+import sqlite3
+from contextlib import closing
 
 import geopandas
 import landscape
@@ -156,29 +159,59 @@ def test_an_inventory_takes_names_of_the_former_and_words_of_the_operator(fusion
     yearly = pd.read_csv(region / "yearly_velocity.csv").set_index("PrimaryID")
     told = yearly["velocity"].loc[first.index[moving & (first["observed_share"] > 0.8)]]
     np.testing.assert_allclose(told.median(), 0.2 * -0.9036, atol=0.01)  # toward the satellite
-    # An operator looks at three: one is no rock glacier, one is relict, one keeps its outline.
-    former, reviewed = folder / "former.gpkg", folder / "reviewed.gpkg"
-    inventory.rename(former)
-    gone, relict, same = first.index[moving][:3]
-    looked = first.loc[[gone, relict, same]].reset_index()
-    looked["Landform"] = [2, 1, 1]
-    looked["ActiCl"] = [None, "Relict", None]
-    looked.to_file(reviewed, layer="GO")
+    # An operator marks four in a copy: one is no rock glacier, one is relict by its point, one
+    # keeps all, one is marked by its point alone; what is not marked counts for nothing.
+    reviewed = shutil.copy(inventory, folder / "reviewed.gpkg")
+    inventory.rename(folder / "issue_1.gpkg")
+    gone, relict, same, other, unmarked = first.index[moving][:5]
+    edit(reviewed, "GO", gone, Landform=2, status="reviewed")
+    edit(reviewed, "PM", relict, ActiCl="Relict", Morpho="complex", status="reviewed")
+    edit(reviewed, "GO", same, Complet="complete", RelFr=2, status="reviewed")
+    edit(reviewed, "PM", other, UpslCur="no", status="reviewed")
+    edit(reviewed, "GO", unmarked, ActiCl="Relict")
     path = folder / "alpha.yaml"
     text = path.read_text()
-    path.write_text(text + "inventory: {former: former.gpkg, reviewed: reviewed.gpkg}\n")
+    path.write_text(text + "inventory: {former: issue_1.gpkg, reviewed: reviewed.gpkg}\n")
     fusion_run.run(str(inventory), regions="alpha")
-    path.write_text(text)
     second = geopandas.read_file(inventory, layer="GO").set_index("PrimaryID")
     assert set(second.index) == set(first.index) - {gone}
-    assert set(second.index[second["status"] == "reviewed"]) == {relict, same}
+    assert set(second.index[second["status"] == "reviewed"]) == {relict, same, other}
     assert second.loc[relict, "ActiCl"] == "Relict" != first.loc[relict, "ActiCl"]
+    assert second.loc[relict, "Morpho"] == "complex" and second.loc[other, "UpslCur"] == "no"
     assert second.loc[same, "ActiCl"] == first.loc[same, "ActiCl"]
+    assert second.loc[same, "Complet"] == "complete" and second.loc[same, "RelFr"] == 2
+    assert second.loc[unmarked, "ActiCl"] == first.loc[unmarked, "ActiCl"] != "Relict"
+    points = geopandas.read_file(inventory, layer="PM").set_index("PrimaryID")
+    assert (points["status"] == second.loc[points.index, "status"]).all()
+    assert points.loc[same, "Complet"] == "complete"
     changes = pd.read_csv(region / "changes.csv").set_index("PrimaryID")
     assert changes.loc[gone, "change"] == "gone"
     assert "Relict" in changes.loc[relict, "what"]
     assert changes.loc[same, "what"] == "status auto to reviewed"
-    assert set(changes.index) == {gone, relict, same}
+    assert set(changes.index) == {gone, relict, same, other}
+    # The second issue given back as it is: nothing is gone, and what was none comes not back.
+    inventory.rename(folder / "issue_2.gpkg")
+    path.write_text(text + "inventory: {former: issue_2.gpkg, reviewed: issue_2.gpkg}\n")
+    fusion_run.run(str(inventory), regions="alpha")
+    path.write_text(text)
+    assert pd.read_csv(region / "changes.csv").empty
+    third = geopandas.read_file(inventory, layer="GO").set_index("PrimaryID")
+    pd.testing.assert_frame_equal(
+        pd.DataFrame(third.drop(columns="geometry")).loc[second.index],
+        pd.DataFrame(second.drop(columns="geometry")), atol=1e-6,
+    )  # fmt: skip
+
+
+def edit(path, layer, name, **values):
+    """As in QGIS: fields of one object of a layer."""
+    with closing(sqlite3.connect(path)) as database, database:
+        for function in ("IsEmpty", "MinX", "MinY", "MaxX", "MaxY"):  # triggers of the index
+            database.create_function(f"ST_{function}", 1, lambda _: 0)
+        told = ", ".join(f"{field} = ?" for field in values)
+        done = database.execute(
+            f"UPDATE {layer} SET {told} WHERE PrimaryID = ?", (*values.values(), name)
+        )
+        assert done.rowcount == 1
 
 
 def test_nothing_reruns_by_itself(fusion_run):

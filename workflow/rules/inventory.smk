@@ -41,6 +41,7 @@ rule make_inventory:
             "inventory.moving",
             "inventory.outlines",
             "inventory.project",
+            "inventory.review",
         ),
     message:
         "{wildcards.region}: the inventory"

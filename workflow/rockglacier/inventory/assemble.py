@@ -1,4 +1,4 @@
-"""From maps to the inventory: candidates, what an operator made of them, names and layers."""
+"""From maps to the inventory: what is told of objects, their names, and layers."""
 
 from __future__ import annotations
 
@@ -14,20 +14,14 @@ from shapely import box
 from rockglacier.errors import SceneError
 from rockglacier.grid import Grid
 from rockglacier.inventory import attributes
-from rockglacier.inventory.identity import SAME, named
-from rockglacier.inventory.package import LISTS, WGS84
+from rockglacier.inventory.identity import named
+from rockglacier.inventory.package import INTEGERS, WGS84
 from rockglacier.inventory.patterns import Course
+from rockglacier.inventory.review import BY_OPERATOR, REJECTED
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
-NOT_ONE = 2  # Landform: not a rock glacier
-# Fields that an operator alone fills; they stay empty in what nobody has looked at.
-BY_OPERATOR = (
-    "WorkingID", "Landform", "Morpho", "UpslCon", "UpslCur", "Complet", "ActiCl", "ActiAss",
-    "Destabili", "Comment", "AssocRGS", "KinAtt", "RelKin", "OutType", "RelFr", "RelLeftLM",
-    "RelRightLM", "RelUpsCon", "RelIndex",
-)  # fmt: skip
 MARKERS = (
     "PrimaryID", "WorkingID", "AssocRGS", "Landform", "Morpho", "UpslCon", "UpslCur", "Complet",
     "ActiCl", "ActiAss", "Destabili", "KinAtt", "RelKin", "KinPeriod", "SeedType", "status",
@@ -37,73 +31,15 @@ OUTLINES = ("OutType", "RelFr", "RelLeftLM", "RelRightLM", "RelUpsCon", "RelInde
 DATES_OF_COURSE = ("seasonal_amplitude", "fastest_day", "acceleration", "step")
 
 
-def read_reviewed(path: str | Path, crs: str) -> GeoDataFrame:
-    """Outlines that an operator has looked at, in ``crs``; dotted names of fields are undotted.
-
-    Raises
-    ------
-    SceneError
-        The file cannot be read, has no polygons or no CRS, or a field holds what it may not.
-    """
-    import geopandas
-    import pyogrio
-    from pyogrio.errors import DataLayerError, DataSourceError
-
-    try:
-        layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
-        found = geopandas.read_file(path, layer="GO" if "GO" in layers else None)
-    except (DataSourceError, DataLayerError) as error:
-        raise SceneError(
-            f"{path} cannot be read ({error}); reviewed outlines are needed, such as the layer GO "
-            "of an inventory."
-        ) from error
-    if found.crs is None or not found.geom_type.isin(["Polygon", "MultiPolygon"]).all():
-        raise SceneError(f"{path}: polygons with a CRS are needed; correct the layer.")
-    found = found.rename(columns={c: str(c).replace(".", "") for c in found.columns})
-    for name, values in LISTS.items():
-        if name in found and name in BY_OPERATOR:
-            odd = set(found[name].dropna().astype(str)) - set(values)
-            if odd:
-                raise SceneError(
-                    f"{path}: {name} is {', '.join(sorted(odd))}; allowed are {', '.join(values)}."
-                )
-    found["geometry"] = found.geometry.make_valid()
-    return found.to_crs(crs)
-
-
-def reviewed_over(candidates: GeoDataFrame, reviewed: GeoDataFrame | None) -> GeoDataFrame:
-    """``candidates`` whose place ``reviewed`` outlines take; column ``status`` says which is which.
-
-    A candidate gives way that shares SAME of the smaller area with a reviewed outline, be that a
-    rock glacier or found to be none (Landform 2).
-    """
-    import geopandas
-
-    automatic = candidates.assign(status="auto")
-    if reviewed is None or reviewed.empty:
-        return automatic.reset_index(drop=True)
-    own, other = reviewed.sindex.query(automatic.geometry, predicate="intersects")
-    gone = set()
-    for a, b in zip(own, other, strict=True):
-        first, second = automatic.geometry.iloc[a], reviewed.geometry.iloc[b]
-        if first.intersection(second).area >= SAME * min(first.area, second.area):
-            gone.add(int(a))
-    kept = automatic.iloc[[k for k in range(len(automatic)) if k not in gone]]
-    if "Landform" in reviewed:
-        reviewed = reviewed[pd.to_numeric(reviewed["Landform"]).fillna(1) != NOT_ONE]
-    fields = [c for c in (*BY_OPERATOR, "PrimaryID") if c in reviewed]
-    theirs = reviewed[[*fields, "geometry"]].assign(status="reviewed")
-    joined = pd.concat([kept, theirs], ignore_index=True)
-    return geopandas.GeoDataFrame(joined, geometry="geometry", crs=candidates.crs)
-
-
 def layers(
     objects: GeoDataFrame, told: pd.DataFrame, courses: Mapping[str, tuple[str, Course]],
     areas: GeoDataFrame, grid: Grid, *, period: str, made: Mapping[str, str],
+    rejected: GeoDataFrame | None = None,
 ) -> dict[str, GeoDataFrame]:  # fmt: skip
     """Layers AOI, PM, MA and GO (WGS84) of named ``objects`` and what is ``told`` of each.
 
-    What an operator wrote stands over what was told; AOI says what ``made`` the inventory.
+    What an operator wrote stands over what was told; AOI says what ``made`` the inventory. Outlines
+    that were ``rejected`` make a layer of their own.
     """
     import geopandas
 
@@ -112,6 +48,8 @@ def layers(
         written = objects[name] if name in objects else pd.Series(None, objects.index, dtype=object)
         base = whole[name] if name in whole else pd.Series(None, whole.index, dtype=object)
         whole[name] = written.where(written.notna(), base).to_numpy()
+    for name in INTEGERS:
+        whole[name] = pd.to_numeric(whole[name]).astype("Int32")
     whole["PrimaryID"] = objects["PrimaryID"].to_numpy()
     whole["status"] = objects["status"].to_numpy()
     found = [courses.get(name, ("", Course("not observed"))) for name in whole["PrimaryID"]]
@@ -121,17 +59,19 @@ def layers(
         whole[name] = [getattr(one, name) for _, one in found]
     outlines = geopandas.GeoDataFrame(whole, geometry=objects.geometry.to_numpy(), crs=grid.crs)
     outlines["geometry"] = outlines.geometry.make_valid()
-    markers = outlines[[c for c in MARKERS if c in outlines]].copy()
+    markers = outlines[list(MARKERS)].copy()
     points = outlines.representative_point()
     markers = geopandas.GeoDataFrame(markers, geometry=points.to_numpy(), crs=grid.crs)
-    first = ["PrimaryID", "status", "ActiCl", "SeedType", *OUTLINES]
-    rest = [c for c in whole if c not in (*first, *MARKERS)]
-    go = outlines[[*first, "KinAtt", "UpslCon", *rest, "geometry"]]
+    first = [*MARKERS, *OUTLINES]
+    go = outlines[[*first, *(c for c in whole if c not in first), "geometry"]]
     about = {"period": [period], **{key: [value] for key, value in made.items()}}
     aoi = geopandas.GeoDataFrame(about, geometry=[box(*grid.bounds)], crs=grid.crs)
     named_areas = areas.assign(MAID=[f"MA{k:05d}" for k in range(1, len(areas) + 1)],
                                dimension="down the slope", period=period)  # fmt: skip
     every = {"AOI": aoi, "PM": markers, "MA": named_areas, "GO": go}
+    if rejected is not None:
+        number = pd.to_numeric(rejected["Landform"]).astype("Int32")
+        every[REJECTED] = rejected.assign(Landform=number)
     return {name: _in_degrees(layer) for name, layer in every.items()}
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # Allowed values of fields, RGIK's where it has them; by name of the list.
 LISTS: dict[str, tuple[str, ...]] = {
+    "Landform": ("0", "1", "2"),
     "Morpho": ("simple", "complex", "unknown"),
     "UpslCon": (
         "talus", "debris-mantled slope", "landslide", "glacier", "glacier forefield", "poly",
@@ -50,6 +51,9 @@ RANGES = {
     "RelFr": (0, 2), "RelLeftLM": (0, 2), "RelRightLM": (0, 2), "RelUpsCon": (0, 2),
     "RelIndex": (0, 8),
 }  # fmt: skip
+INTEGERS = ("Landform", *RANGES)
+MEANINGS = {("Landform", "0"): "uncertain", ("Landform", "1"): "rock glacier",
+            ("Landform", "2"): "no rock glacier"}  # fmt: skip
 ACTIVITY_COLOURS = {
     "Active": "#c90000", "Active uncertain": "#cc6262", "Transitional": "#faa307",
     "Relict uncertain": "#8ed4a7", "Relict": "#0bce51", "Uncertain": "#a2a7a6",
@@ -64,7 +68,9 @@ STYLES: dict[str, tuple[str, dict[str, str]]] = {
     "MA": ("VelClass", VELOCITY_COLOURS),
 }
 # A layer holds one type of geometry: areas may lie in parts, and an operator may part an outline.
-GEOMETRY = {"AOI": "Polygon", "PM": "Point", "MA": "MultiPolygon", "GO": "MultiPolygon"}
+GEOMETRY = {"AOI": "Polygon", "PM": "Point", "MA": "MultiPolygon", "GO": "MultiPolygon",
+            "REJECTED": "MultiPolygon"}  # fmt: skip
+DRAWN = ("PM", "GO", "MA", "REJECTED", "AOI")  # top first
 WGS84 = "EPSG:4326"  # of all layers
 VERSION = "1.3"  # newer ones make older GDAL, and QGIS with it, warn
 PLAIN_COLOUR = "#404040"
@@ -118,7 +124,7 @@ def _add_lists(database: sqlite3.Connection, layers: Mapping[str, GeoDataFrame])
             database.executemany(
                 "INSERT INTO gpkg_data_column_constraints VALUES (?, 'enum', ?, NULL, NULL, NULL, "
                 "NULL, ?)",
-                [(name.lower(), value, value) for value in values],
+                [(name.lower(), value, MEANINGS.get((name, value), value)) for value in values],
             )
     for name, (least, most) in RANGES.items():
         if name in used:
