@@ -32,6 +32,31 @@ def test_kinds_names_and_places_come_from_the_columns_named(tmp_path: Path) -> N
     assert set(objects[kinds > 0]) == set(range(len(found)))
 
 
+def test_the_layer_is_the_first_that_has_the_columns(tmp_path: Path) -> None:
+    grid, outlines, _, _ = landscape.make(side=120)
+    path = tmp_path / "i.gpkg"
+    area = geopandas.GeoDataFrame({"about": ["x"]}, geometry=[box(*grid.bounds)], crs=grid.crs)
+    middles = outlines.assign(geometry=outlines.representative_point(), rank=1)
+    area.to_file(path, layer="AOI")
+    middles.to_file(path, layer="PM")
+
+    def read(**how):
+        return labels.read_labels(path, grid, **{"kinds": KINDS, "column": "type", **how})
+
+    assert read()["point"].all()
+    outlines.to_file(path, layer="GO")
+    assert not read()["point"].any()  # outlines tell more than points
+    assert read(layer="PM")["point"].all() and read(name="rank")["point"].all()
+    for how, said in (
+        ({"layer": "AOI"}, r"no column 'type' \(there: about\)"),
+        ({"column": "kind"}, r"\(there: layer AOI: about; layer PM: type, rank; layer GO: type\)"),
+        ({"layer": "MA"}, "layers AOI, PM, GO of outlines or points, none is 'MA'"),
+        ({"column": None}, "layers AOI, PM, GO of .* name one by labels.layer"),
+    ):
+        with pytest.raises(SceneError, match=said):
+            read(**how)
+
+
 def test_objects_of_other_values_are_left_out(tmp_path: Path) -> None:
     grid, outlines, _, _ = landscape.make(side=120)
     outlines.to_file(tmp_path / "i.gpkg")

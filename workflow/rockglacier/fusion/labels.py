@@ -43,6 +43,7 @@ def read_labels(
     lon: str | None = None,
     lat: str | None = None,
     radius_m: float = 60.0,
+    layer: str | None = None,
 ) -> GeoDataFrame:
     """Labelled objects on ``grid``: name, ``kind`` (:class:`Kind`) and geometry in its CRS.
 
@@ -61,19 +62,23 @@ def read_labels(
         Columns of a table's position; where None, one that is named so, or as usual.
     radius_m
         Of the disc that a point stands for.
+    layer
+        Of a vector file; where None, the first that has the columns, outlines before points.
 
     Objects of other values are left out, and so are those beyond the grid.
 
     Raises
     ------
     SceneError
-        The file cannot be read or lacks a column, a CRS or a position, or no object is left.
+        The file cannot be read or lacks a layer, a column, a CRS or a position, or no object is
+        left.
     """
-    found = _read(path, lon, lat)
-    for wanted in filter(None, (column, name)):
-        if wanted not in found:
-            there = ", ".join(str(c) for c in found if c != "geometry")
-            raise SceneError(f"{path} has no column {wanted!r} (there: {there}); correct labels.")
+    wanted = [one for one in (column, name) if one]
+    if str(path).endswith((".csv", ".csv.gz")):
+        found = _read_table(path, lon, lat)
+        _having({"": [str(c) for c in found if c != "geometry"]}, wanted, path)
+    else:
+        found = _read_layer(path, layer, wanted)
     if column is None:
         kind = pd.Series(int(KINDS[next(iter(kinds))]), found.index)
     else:
@@ -101,39 +106,76 @@ def read_labels(
     return out
 
 
-def _read(path: str | Path, lon: str | None, lat: str | None) -> GeoDataFrame:
+def _read_table(path: str | Path, lon: str | None, lat: str | None) -> GeoDataFrame:
     import geopandas
+
+    table = pd.read_csv(path)
+    lower = {str(c).lower(): c for c in table}
+    usual = [[lon.lower()] if lon else ["lon", "longitude", "x"],
+             [lat.lower()] if lat else ["lat", "latitude", "y"]]  # fmt: skip
+    at = [next((lower[n] for n in names if n in lower), None) for names in usual]
+    if None in at:
+        raise SceneError(
+            f"{path} has columns {', '.join(map(str, table))}; {lon or 'lon'} and "
+            f"{lat or 'lat'} are needed: name its columns by labels.lon and labels.lat."
+        )
+    placed = table[at[0]].between(-180.0, 180.0) & table[at[1]].between(-90.0, 90.0)
+    if not placed.all():
+        logger.warning(
+            "%s: %d of %d rows have no place on Earth, and are left out",
+            path,
+            (~placed).sum(),
+            len(table),
+        )
+        table = table[placed].reset_index(drop=True)
+    points = geopandas.points_from_xy(table[at[0]], table[at[1]])
+    return geopandas.GeoDataFrame(table, geometry=points, crs="EPSG:4326")
+
+
+def _read_layer(path: str | Path, layer: str | None, wanted: Sequence[str]) -> GeoDataFrame:
+    """The layer named, or the first that has the columns ``wanted``, outlines before points."""
+    import geopandas
+    import pyogrio
     from pyogrio.errors import DataSourceError
 
-    if str(path).endswith((".csv", ".csv.gz")):
-        table = pd.read_csv(path)
-        lower = {str(c).lower(): c for c in table}
-        usual = [[lon.lower()] if lon else ["lon", "longitude", "x"],
-                 [lat.lower()] if lat else ["lat", "latitude", "y"]]  # fmt: skip
-        at = [next((lower[n] for n in names if n in lower), None) for names in usual]
-        if None in at:
-            raise SceneError(
-                f"{path} has columns {', '.join(map(str, table))}; {lon or 'lon'} and "
-                f"{lat or 'lat'} are needed: name its columns by labels.lon and labels.lat."
-            )
-        placed = table[at[0]].between(-180.0, 180.0) & table[at[1]].between(-90.0, 90.0)
-        if not placed.all():
-            logger.warning(
-                "%s: %d of %d rows have no place on Earth, and are left out",
-                path,
-                (~placed).sum(),
-                len(table),
-            )
-            table = table[placed].reset_index(drop=True)
-        points = geopandas.points_from_xy(table[at[0]], table[at[1]])
-        return geopandas.GeoDataFrame(table, geometry=points, crs="EPSG:4326")
     try:
-        found: GeoDataFrame = geopandas.read_file(path)
+        there = {str(name): str(kind) for name, kind in pyogrio.list_layers(path) if kind}
+        columns = {
+            name: [str(c) for c in pyogrio.read_info(path, layer=name)["fields"]] for name in there
+        }
     except DataSourceError as error:
         raise SceneError(f"{path} cannot be read ({error}); an inventory is needed.") from error
+    named = layer is not None
+    columns = {name: of for name, of in columns.items() if not named or name == layer}
+    if not columns or (len(columns) > 1 and not wanted):
+        raise SceneError(
+            f"{path} has layers {', '.join(there) or 'none'} of outlines or points, "
+            + (f"none is {layer!r}" if named else "any may be meant")
+            + "; name one by labels.layer."
+        )
+    having = _having(columns, wanted, path)
+    chosen = min(having, key=lambda name: "Point" in there[name])
+    if len(there) > 1:
+        logger.info("%s: layer %s of %s", path, chosen, ", ".join(there))
+    found: GeoDataFrame = geopandas.read_file(path, layer=chosen)
     if found.crs is None:
         raise SceneError(f"{path} states no CRS; set it (ogr2ogr -a_srs EPSG:…).")
     return found
+
+
+def _having(
+    columns: Mapping[str, Sequence[str]], wanted: Sequence[str], path: str | Path
+) -> list[str]:
+    """Layers of ``columns`` that have all those ``wanted``."""
+    having = [name for name, there in columns.items() if set(wanted) <= set(there)]
+    if not having:
+        told = "; ".join(
+            (f"layer {name}: " if len(columns) > 1 else "") + ", ".join(there)
+            for name, there in columns.items()
+        )
+        missing = " and ".join(map(repr, wanted))
+        raise SceneError(f"{path} has no column {missing} (there: {told}); correct labels.")
+    return having
 
 
 def rasterised(labels: GeoDataFrame, grid: Grid) -> tuple[np.ndarray, np.ndarray]:

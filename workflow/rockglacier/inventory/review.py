@@ -185,4 +185,5 @@ def rejected(reviewed: GeoDataFrame | None) -> GeoDataFrame | None:
 def _are_none(reviewed: GeoDataFrame) -> pd.Series:
     if "Landform" not in reviewed:
         return pd.Series(False, reviewed.index)
-    return pd.to_numeric(reviewed["Landform"]) == NOT_ONE
+    found: pd.Series = pd.to_numeric(reviewed["Landform"]) == NOT_ONE
+    return found
