@@ -59,14 +59,21 @@ if __name__ == "__main__":
     objects = assemble.with_names(review.reviewed_over(candidates, reviewed), former)
     techniques = list(model.model.techniques)
     told = assemble.describe(objects, maps, grid, techniques=techniques, period=period)
-    areas = moving.moving_areas(maps["velocity"].values, maps["velocity_error"].values, grid)
+    source = maps["velocity_source"].values if "velocity_source" in maps else None
+    areas = moving.moving_areas(
+        maps["velocity"].values, maps["velocity_error"].values, grid, source=source
+    )
+    images = [io.open_dataset(path)["date"].values for path in snakemake.input.offsets]
+    windows = assemble.windows_of(
+        {"interferometry": dates, "offsets": [date for own in images for date in own]}
+    )
     series = series_of(objects, tracks, io.open_dataset(snakemake.input.terrain))
     made = provenance.record(
         parameters=dict(snakemake.params.items()), sources=[*map(str, snakemake.input)]
     )
     layers = assemble.layers(
         objects, told, kinematics.patterns(series), areas, grid, period=period, made=made,
-        rejected=review.rejected(reviewed),
+        windows=windows, rejected=review.rejected(reviewed),
     )  # fmt: skip
     package.write(layers, snakemake.output.inventory)
     rasters = [("probability.tif", "probability of rock glaciers")]

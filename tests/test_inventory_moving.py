@@ -34,6 +34,25 @@ def test_an_area_is_of_one_class_and_says_what_was_observed() -> None:
     assert found.is_valid.all()
 
 
+def test_reliability_is_that_of_error_beside_the_class_and_of_what_was_seen() -> None:
+    # Classes are 0.2 m/yr wide (10 to 30 cm/yr) and, above 1 m/yr, 2 m/yr.
+    assert moving.reliability(3, 0.04, 0.9) == "high"
+    assert moving.reliability(3, 0.04, 0.6) == moving.reliability(3, 0.09, 0.9) == "medium"
+    assert moving.reliability(3, 0.11, 0.9) == moving.reliability(3, 0.04, 0.4) == "low"
+    assert moving.reliability(5, 0.4, 0.9) == "high"
+    assert moving.reliability(3, float("nan"), 0.9) == "low"
+
+
+def test_an_area_is_told_by_what_tells_most_of_it() -> None:
+    source = np.full(GRID.shape, 1)
+    source[5:15, 5:15] = 2
+    source[30:40, 30:33] = 3
+    found = moving.moving_areas(*fields(), GRID, source=source).set_index("VelClass")
+    told = found.loc[["10-30 cm/yr", "30-100 cm/yr", "3-10 cm/yr"], "technique"]
+    assert list(told) == ["offsets", "interferometry", "interferometry"]
+    assert set(moving.moving_areas(*fields(), GRID)["technique"]) == {"interferometry"}
+
+
 def test_what_errors_hide_does_not_move() -> None:
     speed, _ = fields()
     assert moving.moving_areas(speed, np.full(GRID.shape, 0.4), GRID).empty

@@ -78,9 +78,36 @@ def test_objects_are_described(told: pd.DataFrame) -> None:
     assert list(told["ActiCl"]) == ["Active", "Transitional", "Active uncertain", "Relict"]
     assert list(told["ActiAss"])[2] == "morphological evidence only"
     assert list(told["KinAtt"]) == ["dm/yr-m/yr", "cm/yr-dm/yr", "undefined", "< cm/yr"]
-    assert told["UpslCon"][0] == "glacier" and told["UpslCon"][1] == "debris-mantled slope"
+    assert list(told["RelKin"].fillna("")) == [
+        "high",
+        "high",
+        "",
+        "medium",
+    ]  # errors of 6, 6 and 40 %
+    assert told["UpslCon"][0] == "glacier" and told["UpslCon"][1:].isna().all()  # no slope above
     assert list(told["dominant_technique"]) == ["motion"] * 4
     assert told["KinPeriod"][2] == ""  # not observed
+
+
+@pytest.mark.parametrize(
+    ("above_deg", "walls", "connection"),
+    [
+        (30.0, 0.2, "talus"),
+        (30.0, 0.02, None),  # a wall or two
+        (25.0, 0.0, "debris-mantled slope"),
+        (37.0, 0.0, None),  # may shed rock, or not
+        (8.0, 0.0, None),  # no slope
+    ],
+)
+def test_walls_feed_talus_and_gentler_slopes_are_mantled(above_deg, walls, connection) -> None:
+    ground = maps()[["elevation", "slope", "glacier_share"]]
+    ground["slope"][:] = above_deg
+    rng = np.random.default_rng(0)
+    ground["slope"].values[rng.random(GRID.shape) < walls] = 48.0
+    outline = square(50, 40, 10)
+    assert attributes.connection_of(outline, GRID, ground) == connection
+    unknown = ground.drop_vars("glacier_share")  # ice may lie above
+    assert attributes.connection_of(outline, GRID, unknown) is None
 
 
 def test_an_operator_stands_over_the_machine(objects) -> None:
@@ -120,10 +147,15 @@ def test_reviewed_values_are_checked(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def written(objects, told, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("inventory")
-    areas = moving.moving_areas(maps()["velocity"].values, maps()["velocity_error"].values, GRID)
+    source = np.full(GRID.shape, 1)
+    source[:, :30] = 2
+    areas = moving.moving_areas(
+        maps()["velocity"].values, maps()["velocity_error"].values, GRID, source=source
+    )
+    dates = {"interferometry": pd.to_datetime(["2019-06-03", "2020-09-01"]), "offsets": []}
     layers = assemble.layers(
         assemble.with_names(review.reviewed_over(objects, None), None), told, {}, areas, GRID,
-        period=PERIOD, made={"made_by": "rockglacier"},
+        period=PERIOD, made={"made_by": "rockglacier"}, windows=assemble.windows_of(dates),
     )  # fmt: skip
     package.write(layers, folder / "inventory.gpkg")
     project.write(
@@ -150,6 +182,29 @@ def test_layers_open_without_a_warning(written: Path) -> None:
     names = found["GO"]["PrimaryID"]
     assert names.str.fullmatch(r"RGU\d{6}N\d{7}E").all() and names.is_unique
     assert (found["GO"]["pattern"] == "not observed").all()
+
+
+def test_a_moving_area_tells_its_object_technique_window_and_reliability(written: Path) -> None:
+    areas = geopandas.read_file(written / "inventory.gpkg", layer="MA").set_index("VelClass")
+    objects = geopandas.read_file(written / "inventory.gpkg", layer="GO")
+    fast, slow = areas.loc["30-100 cm/yr"], areas.loc["3-10 cm/yr"]
+    assert fast["PrimaryID"] == objects["PrimaryID"][objects["velocity"] == 0.5].item()
+    assert slow["PrimaryID"] in set(objects["PrimaryID"])  # 100 of 136 pixels
+    assert (slow["technique"], fast["technique"]) == ("interferometry", "offsets")
+    assert (slow["first_date"], slow["last_date"]) == ("2019-06-03", "2020-09-01")
+    assert pd.isna(fast["first_date"])  # of offsets no date is known
+    assert list(areas["reliability"]) == ["high", "high"]
+    far = assemble._held_by(objects[:1].to_crs(GRID.crs).translate(2000.0).to_frame("geometry"),
+                            objects.to_crs(GRID.crs))  # fmt: skip
+    assert far == [None]
+
+
+def test_windows_of_both_techniques_are_those_of_all_their_dates() -> None:
+    first, second = pd.to_datetime(["2019-06-03", "2020-09-01"]), pd.to_datetime(["2017-08-01"])
+    found = assemble.windows_of({"interferometry": first, "offsets": second})
+    assert found["both"] == ("2017-08-01", "2020-09-01")
+    assert found["offsets"] == ("2017-08-01", "2017-08-01")
+    assert assemble.windows_of({"interferometry": [], "offsets": []}) == {}
 
 
 def test_a_layer_holds_the_one_type_of_geometry_that_it_declares(written: Path) -> None:
@@ -266,7 +321,7 @@ def test_qgis_opens_the_project_wherever_its_folder_lies(written: Path, tmp_path
     assert told["types"] == {"PM": drawn, "GO": drawn, "MA": drawn, "AOI": "singleSymbol"}
     assert {"ActiCl", "status", "Morpho", "KinAtt"} <= set(told["lists"]["PM"])
     assert {*told["lists"]["PM"], "OutType", "Landform"} <= set(told["lists"]["GO"])
-    assert told["lists"]["MA"] == ["VelClass"]
+    assert told["lists"]["MA"] == ["VelClass", "technique", "reliability"]
 
 
 def test_names_last_while_outlines_shift(objects) -> None:

@@ -159,7 +159,8 @@ def test_outlines_part_what_ice_feeds_from_what_slopes_feed(
         real_data("insitu/hochebenkar_rock_glacier_kinematics") / "Steine_32632.gpkg"
     )
     hochebenkar = blocks.to_crs(grid.crs).union_all().convex_hull.buffer(40.0)
-    assert connection_of(hochebenkar, grid, maps) in ("talus", "debris-mantled slope")
+    # Walls above it are few at 90 m: talus or not, but no ice.
+    assert connection_of(hochebenkar, grid, maps) in ("talus", None)
 
 
 def test_the_sun_favours_southern_slopes_of_the_alps(data_folder: Path) -> None:

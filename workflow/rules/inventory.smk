@@ -12,6 +12,7 @@ rule make_inventory:
         model=model_of_region,
         series=every_track("displacement.zarr", but=GRD),
         sight=every_track("line_of_sight.tif", but=GRD),
+        offsets=every_images("displacement.zarr"),
         reviewed=file_setting("inventory/reviewed"),
         former=file_setting("inventory/former"),
     output:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,11 @@ import pandas as pd
 import xarray as xr
 from shapely import box
 
+from rockglacier.conventions import VelocitySource
 from rockglacier.errors import SceneError
 from rockglacier.grid import Grid
 from rockglacier.inventory import attributes
-from rockglacier.inventory.identity import named
+from rockglacier.inventory.identity import SAME, named
 from rockglacier.inventory.package import INTEGERS, WGS84
 from rockglacier.inventory.patterns import Course
 from rockglacier.inventory.review import BY_OPERATOR, REJECTED
@@ -34,12 +35,13 @@ DATES_OF_COURSE = ("seasonal_amplitude", "fastest_day", "acceleration", "step")
 def layers(
     objects: GeoDataFrame, told: pd.DataFrame, courses: Mapping[str, tuple[str, Course]],
     areas: GeoDataFrame, grid: Grid, *, period: str, made: Mapping[str, str],
-    rejected: GeoDataFrame | None = None,
+    windows: Mapping[str, tuple[str, str]] | None = None, rejected: GeoDataFrame | None = None,
 ) -> dict[str, GeoDataFrame]:  # fmt: skip
     """Layers AOI, PM, MA and GO (WGS84) of named ``objects`` and what is ``told`` of each.
 
-    What an operator wrote stands over what was told; AOI says what ``made`` the inventory. Outlines
-    that were ``rejected`` make a layer of their own.
+    What an operator wrote stands over what was told; AOI says what ``made`` the inventory. Moving
+    ``areas`` have the first and last date of their technique's ``windows``. Outlines that were
+    ``rejected`` make a layer of their own.
     """
     import geopandas
 
@@ -66,13 +68,40 @@ def layers(
     go = outlines[[*first, *(c for c in whole if c not in first), "geometry"]]
     about = {"period": [period], **{key: [value] for key, value in made.items()}}
     aoi = geopandas.GeoDataFrame(about, geometry=[box(*grid.bounds)], crs=grid.crs)
-    named_areas = areas.assign(MAID=[f"MA{k:05d}" for k in range(1, len(areas) + 1)],
-                               dimension="down the slope", period=period)  # fmt: skip
+    dates = [(windows or {}).get(one, (None, None)) for one in areas["technique"]]
+    named_areas = areas.assign(
+        MAID=[f"MA{k:05d}" for k in range(1, len(areas) + 1)], PrimaryID=_held_by(areas, outlines),
+        dimension="down the slope", first_date=[first for first, _ in dates],
+        last_date=[last for _, last in dates],
+    )  # fmt: skip
     every = {"AOI": aoi, "PM": markers, "MA": named_areas, "GO": go}
     if rejected is not None:
         number = pd.to_numeric(rejected["Landform"]).astype("Int32")
         every[REJECTED] = rejected.assign(Landform=number)
     return {name: _in_degrees(layer) for name, layer in every.items()}
+
+
+def windows_of(techniques: Mapping[str, Iterable[Any]]) -> dict[str, tuple[str, str]]:
+    """First and last date of each technique that has ``dates``, and of both together."""
+    dates = {name: [pd.Timestamp(date) for date in own] for name, own in techniques.items()}
+    dates[VelocitySource.BOTH.name.lower()] = [date for own in dates.values() for date in own]
+    return {
+        name: (f"{min(own):%Y-%m-%d}", f"{max(own):%Y-%m-%d}") for name, own in dates.items() if own
+    }
+
+
+def _held_by(areas: GeoDataFrame, outlines: GeoDataFrame) -> list[str | None]:
+    """PrimaryID of the object that holds most of each area, SAME of it at least; else None."""
+    held: list[str | None] = [None] * len(areas)
+    if not len(areas) or not len(outlines):
+        return held
+    least = SAME * areas.area.to_numpy()
+    own, other = outlines.sindex.query(areas.geometry, predicate="intersects")
+    for a, b in zip(own, other, strict=True):
+        shared = areas.geometry.iloc[a].intersection(outlines.geometry.iloc[b]).area
+        if shared >= least[a]:
+            held[a], least[a] = str(outlines["PrimaryID"].iloc[b]), shared
+    return held
 
 
 def _in_degrees(layer: GeoDataFrame) -> GeoDataFrame:
@@ -114,6 +143,7 @@ def describe(
     """:func:`attributes.table`, of no object too."""
     if len(objects):
         return attributes.table(objects, maps, grid, techniques=techniques, period=period)
-    columns = ["area_km2", "ActiCl", "ActiAss", "SeedType", "UpslCon", "KinAtt", "KinPeriod",
-               "velocity", "velocity_error", "observed_share", "probability"]  # fmt: skip
+    columns = ["area_km2", "ActiCl", "ActiAss", "SeedType", "UpslCon", "KinAtt", "RelKin",
+               "KinPeriod", "velocity", "velocity_error", "observed_share",
+               "probability"]  # fmt: skip
     return pd.DataFrame({name: np.array([], float) for name in columns})

@@ -15,11 +15,19 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from rockglacier.conventions import MAP, Kind, VelocitySource
+from rockglacier.conventions import MAP, Kind
 from rockglacier.fusion.labels import rasterised
 from rockglacier.fusion.mapping import NAMES
 from rockglacier.grid import Grid
-from rockglacier.inventory.moving import UNDEFINED, kinematic_attribute, moving
+from rockglacier.inventory.moving import (
+    CLASSES,
+    KINEMATIC,
+    UNDEFINED,
+    kinematic_attribute,
+    moving,
+    reliability,
+    technique_of,
+)
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -30,7 +38,9 @@ LEAST_COVERAGE = 0.3  # ASSUME: of an object that must be observed before motion
 MOST = 0.5  # of the surface
 SURE = 0.8  # probability of the likelier activity beyond which a map without motion tells it
 LIKELIER = 2.0 / 3.0  # ASSUME: of an object's ground that tells its motion
-SLOPE_ABOVE_DEG = 30.0  # ASSUME: of rock walls that feed talus
+# ASSUME: walls that feed talus are as steep, and hold so much of the ground above; where there is
+# none so steep as to shed rock, and yet a slope, debris mantles it (deg, share).
+WALL_DEG, WALL_SHARE, SHEDS_DEG, SLOPE_DEG = 40.0, 0.05, 35.0, 15.0
 NEAR_M, FORE_M = 60.0, 400.0  # ASSUME: of a glacier that touches, and of its forefield
 ICE_SHARE = 0.3  # ASSUME: probability of glacier ice from which debris counts as mixed
 PERIOD = "KinPeriod"
@@ -98,8 +108,9 @@ def motion_of(pixels: xr.Dataset) -> dict[str, Any]:
     """Velocity of an object down the slope (m/yr) from what is observed of it.
 
     ``velocity`` median, ``velocity_p90``, ``velocity_error`` of the median, ``observed_share``,
-    ``moving_share`` of what is observed, ``velocity_source`` of most pixels and ``KinAtt``. Where
-    there is a ``probability`` the likelier LIKELIER of an object's ground tells, not its edge.
+    ``moving_share`` of what is observed, ``velocity_source`` of most pixels, ``KinAtt`` and how
+    reliable it is (``RelKin``, None where it is undefined). Where there is a ``probability`` the
+    likelier LIKELIER of an object's ground tells, not its edge.
     """
     if "probability" in pixels:
         likely = pixels["probability"].values
@@ -110,7 +121,7 @@ def motion_of(pixels: xr.Dataset) -> dict[str, Any]:
     out: dict[str, Any] = {
         "observed_share": float(seen.mean()) if seen.size else 0.0, "velocity": np.nan,
         "velocity_p90": np.nan, "velocity_error": np.nan, "moving_share": np.nan,
-        "velocity_source": "none", "KinAtt": UNDEFINED,
+        "velocity_source": "none", "KinAtt": UNDEFINED, "RelKin": None,
     }  # fmt: skip
     if not seen.any():
         return out
@@ -126,11 +137,11 @@ def motion_of(pixels: xr.Dataset) -> dict[str, Any]:
         "moving_share": float(moving(own, error[seen]).mean()),
         "KinAtt": kinematic_attribute(own, error[seen], (elevation.max() - elevation) / spread),
     }
-    if "velocity_source" in pixels:
-        source = np.bincount(pixels["velocity_source"].values[seen].astype(int), minlength=4)
-        out["velocity_source"] = VelocitySource(int(np.argmax(source))).name.lower()
-    else:
-        out["velocity_source"] = VelocitySource.INTERFEROMETRY.name.lower()
+    if out["KinAtt"] != UNDEFINED:
+        number = min(KINEMATIC.index(out["KinAtt"]), len(CLASSES) - 1)
+        out["RelKin"] = reliability(number, out["velocity_error"], out["observed_share"])
+    source = pixels["velocity_source"].values[seen] if "velocity_source" in pixels else None
+    out["velocity_source"] = technique_of(source)
     return out
 
 
@@ -170,10 +181,13 @@ def type_of(kinds: Mapping[Kind, float], activity: str) -> str:
     return "bare/active"
 
 
-def connection_of(outline: Any, grid: Grid, maps: xr.Dataset) -> str:
+def connection_of(outline: Any, grid: Grid, maps: xr.Dataset) -> str | None:
     """What lies upslope of an object (RGIK): glacier, its forefield, talus or a mantled slope.
 
-    Told from ground within FORE_M of the outline that is higher than most of the object.
+    Told from ground within FORE_M of the outline that is higher than most of the object: a glacier
+    that touches the object or not; else rock walls, which make the slope below them talus, or a
+    slope without any. None where neither is plain, where ground above is missing, or where no
+    glacier outlines (``glacier_share``) exclude ice.
     """
     from rasterio.features import geometry_mask
 
@@ -184,21 +198,24 @@ def connection_of(outline: Any, grid: Grid, maps: xr.Dataset) -> str:
 
     own = inside(outline)
     elevation = maps["elevation"].transpose(*MAP).values
-    if not own.any() or not np.isfinite(elevation[own]).any():
-        return "unknown"
+    if not own.any() or not np.isfinite(elevation[own]).any() or "glacier_share" not in maps:
+        return None
     above = elevation > np.nanquantile(elevation[own], 0.8)
     ring = inside(outline.buffer(FORE_M)) & ~own & above
     near = inside(outline.buffer(2.0 * max(grid.spacing_m) + NEAR_M)) & ~own & above
-    if "glacier_share" in maps:
-        ice = maps["glacier_share"].transpose(*MAP).values > 0.5
-        if (ice & near).any():
-            return "glacier"
-        if (ice & ring).any():
-            return "glacier forefield"
-    slope = maps["slope"].transpose(*MAP).values[near]
-    if not np.isfinite(slope).any():
-        return "unknown"
-    return "talus" if np.nanmedian(slope) >= SLOPE_ABOVE_DEG else "debris-mantled slope"
+    ice = maps["glacier_share"].transpose(*MAP).values > 0.5
+    if (ice & near).any():
+        return "glacier"
+    if (ice & ring).any():
+        return "glacier forefield"
+    slope = maps["slope"].transpose(*MAP).values[ring]
+    slope = slope[np.isfinite(slope)]
+    if not slope.size:
+        return None
+    if (slope >= WALL_DEG).mean() >= WALL_SHARE:
+        return "talus"
+    mantled = slope.max() < SHEDS_DEG and np.median(slope) >= SLOPE_DEG
+    return "debris-mantled slope" if mantled else None
 
 
 def _around(outline: Any, reach_m: float, grid: Grid, maps: xr.Dataset) -> tuple[Grid, xr.Dataset]:

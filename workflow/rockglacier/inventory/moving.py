@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rockglacier.conventions import VelocitySource
 from rockglacier.grid import Grid
 
 if TYPE_CHECKING:
@@ -23,10 +24,14 @@ EDGES_M_YR = (0.01, 0.03, 0.10, 0.30, 1.00)
 CLASSES = ("<1 cm/yr", "1-3 cm/yr", "3-10 cm/yr", "10-30 cm/yr", "30-100 cm/yr", ">100 cm/yr")
 KINEMATIC = ("< cm/yr", "cm/yr", "cm/yr-dm/yr", "dm/yr", "dm/yr-m/yr", "m/yr", "> m/yr")
 UNDEFINED = "undefined"
+TECHNIQUES = tuple(one.name.lower() for one in VelocitySource if one is not VelocitySource.NONE)
 FASTEST_M_YR = 3.0  # beyond which the attribute is the last
 LEAST_PIXELS = 20  # ASSUME: of a moving area; fewer are noise
 SIGMAS = 2.0
 DOMINANT = 0.5  # share of an object's observed ground that a class must have to be its own
+# ASSUME: least share that is observed, and greatest error beside the class's width, of what is said
+# reliably; two errors to both sides then fill the class, or twice it.
+RELIABLE = {"high": (0.8, 0.25), "medium": (0.5, 0.5)}
 SMOOTH_PIXELS = 3  # window of the median before areas are drawn
 
 
@@ -42,11 +47,35 @@ def moving(speed: np.ndarray, error: np.ndarray) -> np.ndarray:
         return np.asarray(np.abs(speed) > np.fmax(EDGES_M_YR[0], SIGMAS * error))
 
 
-def moving_areas(speed: np.ndarray, error: np.ndarray, grid: Grid) -> GeoDataFrame:
+def reliability(number: int, error: float, share: float) -> str:
+    """How reliable class ``number`` is: high, medium or low.
+
+    ``error`` of the velocity (m/yr) counts beside the width of the class, that above 1 m/yr being
+    told up to FASTEST_M_YR; ``share`` (0..1) of the ground is observed.
+    """
+    width = np.diff((0.0, *EDGES_M_YR, FASTEST_M_YR))[number]
+    for name, (least, most) in RELIABLE.items():
+        if share >= least and error <= most * width:
+            return name
+    return "low"
+
+
+def technique_of(source: np.ndarray | None) -> str:
+    """What tells the velocity of most pixels (VelocitySource; None: interferometry)."""
+    if source is None:
+        return VelocitySource.INTERFEROMETRY.name.lower()
+    count = np.bincount(source[np.isfinite(source)].astype(int), minlength=len(VelocitySource))
+    return VelocitySource(int(np.argmax(count))).name.lower()
+
+
+def moving_areas(
+    speed: np.ndarray, error: np.ndarray, grid: Grid, *, source: np.ndarray | None = None
+) -> GeoDataFrame:
     """Areas that move, one class each; ``speed`` and ``error`` (y, x; m/yr) down the slope.
 
     Columns ``VelClass``, ``velocity`` (median, m/yr), ``velocity_error`` (median), ``area_km2``,
-    ``pixels`` and ``coverage``: share of the area's pixels that are observed. Holes of what was not
+    ``pixels``, ``coverage``: share of the area's pixels that are observed, ``technique`` of most of
+    them (``source``: VelocitySource, y, x) and ``reliability``. Holes of what was not
     observed are closed where an area surrounds them.
     """
     import geopandas
@@ -85,10 +114,14 @@ def moving_areas(speed: np.ndarray, error: np.ndarray, grid: Grid) -> GeoDataFra
             parts.setdefault(int(value), []).append(shape(outline).buffer(0))
         for at, one in enumerate(kept):
             values = {name: column[at] for name, column in told.items()}
-            rows.append(
-                {"VelClass": CLASSES[k], **values, "geometry": unary_union(parts[int(one)])}
-            )
-    columns = ["VelClass", "velocity", "velocity_error", "pixels", "coverage", "geometry"]
+            rows.append({
+                "VelClass": CLASSES[k], **values,
+                "technique": technique_of(None if source is None else source[seen == one]),
+                "reliability": reliability(k, values["velocity_error"], values["coverage"]),
+                "geometry": unary_union(parts[int(one)]),
+            })  # fmt: skip
+    columns = ["VelClass", "velocity", "velocity_error", "pixels", "coverage", "technique",
+               "reliability", "geometry"]  # fmt: skip
     out = geopandas.GeoDataFrame(rows, columns=columns, geometry="geometry", crs=grid.crs)
     out["area_km2"] = out.area / 1e6
     return out

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import quoteattr
 
-from rockglacier.inventory.moving import CLASSES, KINEMATIC, UNDEFINED
+from rockglacier.inventory.moving import CLASSES, KINEMATIC, TECHNIQUES, UNDEFINED
 from rockglacier.inventory.patterns import NOT_OBSERVED, PATTERNS
 from rockglacier.io import atomic
 
@@ -41,6 +41,8 @@ LISTS: dict[str, tuple[str, ...]] = {
     "KinAtt": (*KINEMATIC, UNDEFINED),
     "RelKin": ("low", "medium", "high"),
     "VelClass": CLASSES[1:],
+    "reliability": ("low", "medium", "high"),
+    "technique": TECHNIQUES,
     "OutType": ("Extended", "Restricted"),
     "SeedType": ("bare/active", "mixed ice-rock", "clean"),
     "pattern": (*PATTERNS, NOT_OBSERVED),
