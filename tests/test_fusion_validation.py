@@ -56,6 +56,13 @@ def test_fusion_beats_each_technique(ground) -> None:  # type: ignore[no-untyped
     wanted = objects["hits"] + objects["missed"]
     assert wanted == int(known["kind"].isin([1, 2]).sum())
     assert sum(k["of"] for k in objects["recall_by_kind"].values()) == wanted
+    by_kind = objects["by_kind"]
+    active, resting = by_kind["active rock glacier"], by_kind["transitional or relict rock glacier"]
+    assert active["hits"] + active["missed"] == int((known["kind"] == 1).sum())
+    found_of_both = sum(one["hits"] + one["false"] for one in (active, resting))
+    assert found_of_both == objects["hits"] + objects["false"]  # each is told to be of one kind
+    assert 0.5 < active["f1"] <= 1.0 and active["hits"] + resting["hits"] <= objects["hits"]
+    assert told.loc["fusion", "active_f1"] == round(active["f1"], 4)
     low, high = pixels["roc_auc_95"]
     assert low < pixels["roc_auc"] < high and high - low < 0.1
     # What sensors saw tells them from ground as high and steep, too.
@@ -88,10 +95,24 @@ def test_around_points_the_ground_is_of_no_known_kind(ground) -> None:  # type: 
     maps = factors[["elevation"]].rename(elevation="probability")
     maps["probability"] = maps["probability"].copy(data=np.where(glacier, 0.9, 0.1))
     maps["kind"] = maps["probability"].copy(data=np.where(glacier, 1.0, 0.0))
+    for name, kind in (("p_active", 1), ("p_resting", 2), ("p_rock_glacier", 5)):
+        maps[name] = maps["probability"].copy(data=np.where(truth == kind, 0.9, 0.0))
     number = labelled(maps["probability"].values, grid, Shape(low=0.5, high=0.7))
     told = validation.scores(
         maps, points, grid, number, surface=factors, block_m=1500.0, unknown_m=400.0
     )
     assert told["objects"]["recall"] == 1.0 and told["objects"]["precision"] == 1.0
     assert told["pixels"]["roc_auc"] > 0.999
+    assert all(one["f1"] == 1.0 for one in told["objects"]["by_kind"].values())
     assert told["objects"]["area_share"] == pytest.approx(glacier.mean(), rel=0.05)
+
+
+def test_a_wrong_kind_is_missed_as_one_and_false_as_the_other() -> None:
+    # Found: three told active, one resting; the last is of unknown activity, one is nothing.
+    told, truth = np.array([1, 1, 2, 1]), np.array([1, 2, 1, 5])
+    found = validation._by_kind(told, truth, np.array([0, 1, -1, 3]))
+    active, resting = found["active rock glacier"], found["transitional or relict rock glacier"]
+    assert (active["hits"], active["false"], active["missed"]) == (1, 1, 1)
+    assert (resting["hits"], resting["false"], resting["missed"]) == (0, 1, 1)
+    none = validation._by_kind(np.array([], int), truth, np.full(4, -1))
+    assert none["active rock glacier"]["missed"] == 2

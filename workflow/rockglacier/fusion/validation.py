@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 UNKNOWN = -1  # in place of a kind
+ACTIVITIES = {"active": Kind.ACTIVE, "resting": Kind.RESTING}  # that objects are told to be of
 
 
 class HeldOut(NamedTuple):
@@ -138,7 +139,8 @@ def scores(
     ``blocks`` of ``block_m`` a side. ``matched``: the latter where other ground is as high and as
     steep as rock glaciers are (``surface`` holds ``elevation`` and ``slope``), which tells what is
     known beyond height and slope. ``objects``: of rock glaciers (:func:`evaluation.detection`),
-    ``recall_by_kind``, which of them were found (``each``: name, kind, place, area), where
+    ``recall_by_kind``, be they told of what kind they may, ``by_kind`` (:func:`_by_kind`), which of
+    them were found (``each``: name, kind, place, area), where
     ``false`` ones lie, and ``area_share``: that of all ground told within outlines. Objects whose
     middle has no elevation lie beyond the region and do not count.
 
@@ -157,7 +159,7 @@ def scores(
     wanted = wanted.reset_index(drop=True)
     same = evaluation.holding if wanted["point"].any() else evaluation.matched
     pairs = same(found, wanted)
-    by_kind = {
+    recall = {
         KIND_NAMES[Kind(kind)]: _recall(pairs[wanted["kind"].to_numpy() == kind])
         for kind in glacier
     }
@@ -174,7 +176,8 @@ def scores(
         "matched": matched,
         "objects": {
             **evaluation.detection(int((pairs >= 0).sum()), len(found), len(wanted)),
-            "recall_by_kind": by_kind,
+            "recall_by_kind": recall,
+            "by_kind": _by_kind(_kinds_told(maps, number), wanted["kind"].to_numpy(), pairs),
             "each": _each(wanted, pairs >= 0),
             "false_places": _places(found[~found.index.isin(pairs)]),
             "area_share": float(found.area.sum() / (grid.dx * grid.dy * np.isfinite(P).sum())),
@@ -256,6 +259,38 @@ def _recall(pairs: np.ndarray) -> dict[str, Any]:
     return {"hits": hits, "of": len(pairs), "recall_95": evaluation.wilson(hits, len(pairs))}
 
 
+def _kinds_told(maps: xr.Dataset, number: np.ndarray) -> np.ndarray:
+    """Kind of rock glacier that is likeliest over each object of ``number`` (y, x; from 1)."""
+    from scipy import ndimage
+
+    rows = np.unique(number[number > 0])
+    likely = [
+        ndimage.sum(np.nan_to_num(maps[mapping.NAMES[kind]].transpose(*MAP).values), number, rows)
+        for kind in ROCK_GLACIERS
+    ]
+    return np.asarray(np.array(ROCK_GLACIERS, int)[np.argmax(likely, axis=0)])
+
+
+def _by_kind(told: np.ndarray, truth: np.ndarray, pairs: np.ndarray) -> dict[str, Any]:
+    """Precision, recall and F1 of active and of resting rock glaciers (ACTIVITIES).
+
+    ``told``: kind of each object found; ``truth``: of each labelled one; ``pairs``: the row of the
+    former that the latter is, -1 where none. An object told of the other kind is missed as one and
+    false as the other; what is a rock glacier of unknown activity is neither.
+    """
+    hit = pairs >= 0
+    unknown = pairs[hit & (truth == int(Kind.ROCK_GLACIER))]
+    counts = ~np.isin(np.arange(told.size), unknown)
+    own = np.where(hit, told[pairs] if told.size else -1, -1)
+    return {
+        KIND_NAMES[kind]: evaluation.detection(
+            int(((own == kind) & (truth == kind)).sum()), int((counts & (told == kind)).sum()),
+            int((truth == kind).sum()),
+        )
+        for kind in ACTIVITIES.values()
+    }  # fmt: skip
+
+
 def alone(techniques: Mapping[str, Sequence[str]]) -> dict[str, dict[str, list[str]]]:
     """The fusion of all techniques, and each that looks at the ground, by itself."""
     found = {FUSION: {name: list(factors) for name, factors in techniques.items()}}
@@ -280,5 +315,7 @@ def table(by_side: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
                        strict=True)),
             **{f"object_{n}": objects[n] for n in ("precision", "recall", "f1")},
             "object_f1_low": objects["f1_95"][0], "object_f1_high": objects["f1_95"][1],
+            **{f"{name}_{n}": objects["by_kind"][KIND_NAMES[kind]][n]
+               for name, kind in ACTIVITIES.items() for n in ("precision", "recall", "f1")},
         })  # fmt: skip
     return pd.DataFrame(rows).round(4)
