@@ -25,7 +25,16 @@ from rockglacier.conventions import (
     require,
 )
 from rockglacier.errors import DimensionError, NetworkError
-from rockglacier.normal_equations import TILE, Plan, add_edge, count_subsets, factor, plan, solve
+from rockglacier.normal_equations import (
+    TILE,
+    Plan,
+    add_edge,
+    count_subsets,
+    factor,
+    number_subsets,
+    plan,
+    solve,
+)
 from rockglacier.phase_noise import MAXIMUM_PRODUCT, TABLE_SIZE, weight_table
 
 # Weight of the minimum-norm link between consecutive dates, relative to the pixel's mean weight:
@@ -79,9 +88,10 @@ def _invert(
     min_pairs: int,
     scale: float,
     displacement: np.ndarray,
+    subset: np.ndarray,
     quality: np.ndarray,
 ) -> None:
-    """Invert (pair, pixel) into ``displacement`` (date, pixel) and ``quality`` (6, pixel)."""
+    """Invert (pair, pixel): ``displacement``, ``subset`` (date, pixel), ``quality`` (6, pixel)."""
     pairs, pixels = phase.shape
     dates = plan.position.size
     weight = np.empty((pairs, TILE), np.float32)
@@ -103,6 +113,10 @@ def _invert(
     parent = np.empty(dates, np.int64)
     every = np.ones(pairs, np.float32)
     whole = count_subsets(first, second, dates, every, parent)
+    name = np.empty(dates, np.int64)
+    number = np.empty(dates, np.int64)
+    whole_number = np.empty(dates, np.int64)
+    number_subsets(parent, name, whole_number)
     top = np.float32(MAXIMUM_PRODUCT)
     has_product = product.shape[0] > 0
     has_cycles = cycles.shape[0] > 0
@@ -189,10 +203,12 @@ def _invert(
                 reason = 2
             elif count[p] == pairs:
                 subsets = whole
+                number[:] = whole_number
             else:
                 for k in range(pairs):
                     valid[k] = weight[k, p]
                 subsets = count_subsets(first, second, dates, valid, parent)
+                number_subsets(parent, name, number)
             if subsets > 1:
                 reason = 3
             solved = count[p] >= max(min_pairs, 1)
@@ -202,6 +218,7 @@ def _invert(
                 displacement[d, pixel] = (
                     scale * x[plan.position[d], p] if solved and degree[d, p] > 0 else np.nan
                 )
+                subset[d, pixel] = number[d] if solved else 0
             c = max(count[p], 1)
             length = np.sqrt(cosine[p] ** 2 + sine[p] ** 2) / c
             quality[0, pixel] = length if solved else np.nan
@@ -260,7 +277,9 @@ def invert(
     Returns
     -------
     Dataset of ``displacement`` (date, y, x; m, positive toward the satellite, zero at the first
-    date of the pixel, NaN at dates that none of its pairs observes), ``temporal_coherence``
+    date of the pixel, NaN at dates that none of its pairs observes), ``subset`` (date, y, x; int16:
+    which connected subset of the pixel's pairs a date belongs to, numbered from 1 by their first
+    dates, 0 where displacement is NaN; motion between subsets is unknown), ``temporal_coherence``
     (Pepe & Lanari 2006, doi 10.1109/TGRS.2006.873207), ``residual_rms`` (rad),
     ``variance_factor`` (weighted squared residuals per degree of freedom: 1 where coherence and
     looks tell the noise), ``pair_count``, ``subset_count`` and ``reason``.
@@ -295,14 +314,16 @@ def invert(
         worth = flat.pop(0).astype(np.float32, copy=False) if weighted else absent
         whole = flat.pop(0) if cycles is not None else absent.astype(np.int8)
         out = np.empty((dates, values.shape[1]), np.float32)
+        subset = np.empty((dates, values.shape[1]), np.int16)
         quality = np.empty((len(QUALITY), values.shape[1]), np.float32)
         _invert(
             values, worth, whole, offset.astype(np.float32), table, network.plan,
             network.first, network.second, network.link_weights,
-            norm == "l1", min_pairs, scale, out, quality,
+            norm == "l1", min_pairs, scale, out, subset, quality,
         )  # fmt: skip
         return (
             np.moveaxis(out.reshape(dates, *shape), 0, -1),
+            np.moveaxis(subset.reshape(dates, *shape), 0, -1),
             *(q.reshape(shape) for q in quality),
         )
 
@@ -311,9 +332,9 @@ def invert(
         block,
         *inputs,
         input_core_dims=[[PAIR]] * len(inputs),
-        output_core_dims=[[DATE], *([[]] * len(QUALITY))],
+        output_core_dims=[[DATE], [DATE], *([[]] * len(QUALITY))],
         dask="parallelized",
-        output_dtypes=[np.float32] * (1 + len(QUALITY)),
+        output_dtypes=[np.float32, np.int16, *([np.float32] * len(QUALITY))],
         dask_gufunc_kwargs={"output_sizes": {DATE: dates}},
         keep_attrs=False,
     )
@@ -321,9 +342,11 @@ def invert(
     displacement = describe(
         displacement, "displacement", "displacement toward the satellite since the first date", "m"
     )
-    named = zip(QUALITY.items(), results[1:], strict=True)
+    subset = results[1].transpose(DATE, ...).assign_coords({DATE: network.dates})
+    subset = describe(subset, "subset", "connected subset of the pixel's pairs, 0 for none", "1")
+    named = zip(QUALITY.items(), results[2:], strict=True)
     maps = {name: describe(array, name, *text) for (name, text), array in named}
-    return xr.Dataset({"displacement": displacement, **maps}).assign_attrs(
+    return xr.Dataset({"displacement": displacement, "subset": subset, **maps}).assign_attrs(
         wavelength_m=wavelength_m
     )
 

@@ -184,3 +184,24 @@ def count_subsets(
             parent[a] = b
             subsets -= 1
     return subsets
+
+
+@numba.njit(nogil=True, cache=True)
+def number_subsets(parent: np.ndarray, name: np.ndarray, number: np.ndarray) -> None:
+    """``number`` of each date's subset: from 1 in order of their first dates, 0 for lone dates.
+
+    ``parent`` (date): as :func:`count_subsets` left it; ``name`` (date): room to work in.
+    """
+    known = 0
+    name[:] = 0
+    for d in range(parent.size):
+        number[d] = 0
+        root = d
+        if parent[d] < 0:
+            continue
+        while parent[root] != root:
+            root = parent[root]
+        if name[root] == 0:
+            known += 1
+            name[root] = known
+        number[d] = name[root]
