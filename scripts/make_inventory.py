@@ -32,10 +32,12 @@ def told_maps():
 
 def series_of(objects, tracks, terrain):
     """Displacement of all objects, from every track that shows it."""
-    found = []
-    for (track, moved), sight in zip(tracks.items(), snakemake.input.sight, strict=True):
+    found, joined = [], io.read_raster(snakemake.input.velocity)
+    places = zip(snakemake.input.sight, snakemake.input.rates, strict=True)
+    for (track, moved), (sight, rates) in zip(tracks.items(), places, strict=True):
         share = downslope.sensitivity(io.read_raster(sight), terrain["slope"], terrain["aspect"])
-        found.append(kinematics.series(objects, moved, share, grid, track=track))
+        belief = kinematics.believed(io.read_raster(rates), joined, share, moved)
+        found.append(kinematics.series(objects, moved, share, grid, track=track, belief=belief))
     return pd.concat(found) if found else pd.DataFrame(columns=kinematics.SERIES)
 
 
@@ -45,7 +47,7 @@ if __name__ == "__main__":
     how, model = snakemake.params.inventory, training.load(snakemake.input.model)
     maps = told_maps()
     tracks = {
-        Path(path).parent.name: io.open_dataset(path, rows=grid.height)["displacement"]
+        Path(path).parent.name: xr.open_zarr(path, consolidated=False, chunks=None)
         for path in snakemake.input.series
     }
     dates = pd.DatetimeIndex([date for moved in tracks.values() for date in moved["date"].values])

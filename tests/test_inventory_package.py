@@ -349,7 +349,8 @@ def test_series_and_yearly_velocities_of_objects(objects) -> None:
     moved = 0.5 * maps()["velocity"].values * years[:, None, None]
     moved = moved + rng.normal(0.0, 0.002, moved.shape)
     moved[:, 10:20, 40:48] = np.nan  # a fifth is left of the second
-    stack = xr.DataArray(moved, dims=("date", *MAP), coords={"date": dates}, attrs={"units": "m"})
+    layers = xr.DataArray(moved, dims=("date", *MAP), coords={"date": dates}, attrs={"units": "m"})
+    stack = xr.Dataset({"displacement": layers})
     sensitivity = xr.DataArray(share, dims=MAP)
     found = kinematics.series(named, stack, sensitivity, GRID, track="ascending")
     one, two = named["PrimaryID"]
@@ -358,6 +359,7 @@ def test_series_and_yearly_velocities_of_objects(objects) -> None:
     np.testing.assert_allclose(own["downslope"], 0.5 * years, atol=0.003)
     told = kinematics.yearly(found)
     assert list(told["PrimaryID"]) == [one] and list(told["year"]) == [2020]
+    assert list(told["period"]) == ["year"]
     off = told["velocity"].iloc[0] - 0.25
     assert abs(off) < 3.0 * told["velocity_error"].iloc[0] < 0.01
     track, course = kinematics.patterns(found)[one]

@@ -59,9 +59,40 @@ def test_season_acceleration_and_step_are_told_in_their_units() -> None:
     assert step.step_years == pytest.approx(1.55, abs=0.05)
 
 
+def test_what_only_a_gap_shows_is_not_told() -> None:
+    t = dates()
+    subset = np.floor(t - 0.3).astype(int)
+    for seed in range(10):
+        noise = NOISE * np.random.default_rng(seed).normal(size=t.size)
+        # A step between summers is in the offsets, and half a year tells no season.
+        jump = moved(t, "linear") + 0.2 * (t > 1.1) + noise
+        assert course(t, jump, noise=NOISE).pattern != NOT_OBSERVED
+        found = course(t, jump, subset=subset, noise=NOISE)
+        assert found.pattern == NOT_OBSERVED
+        assert abs(found.rate - 0.12) < 3.0 * found.rate_error
+        assert found.season_share == pytest.approx(0.6, abs=0.05)
+
+
+def test_a_step_within_a_subset_is_told() -> None:
+    t = dates()
+    noise = 0.001 * np.random.default_rng(2).normal(size=t.size)
+    found = course(t, moved(t, "step") + noise, subset=np.floor(t - 0.3), noise=0.001)
+    assert found.pattern == "step" and found.step == pytest.approx(0.06, abs=0.01)
+    assert found.step_years == pytest.approx(1.55, abs=0.05)
+
+
+def test_motion_is_steady_only_where_a_season_would_show() -> None:
+    t = dates()
+    noise = np.random.default_rng(3).normal(size=t.size)
+    assert course(t, moved(t, "linear") + NOISE * noise).pattern == "linear"
+    assert course(t, moved(t, "linear") + 8.0 * NOISE * noise).pattern == NOT_OBSERVED
+
+
 def test_few_dates_tell_nothing() -> None:
     t = dates()
     sparse = np.full(t.size, np.nan)
     sparse[:6] = 0.0
     found = course(t, sparse)
     assert found.pattern == NOT_OBSERVED and np.isnan(found.rate)
+    lonely = course(t, moved(t, "linear"), subset=np.arange(t.size))
+    assert lonely.pattern == NOT_OBSERVED and np.isnan(lonely.rate)

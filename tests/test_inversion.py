@@ -5,6 +5,8 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from rockglacier import inversion, phase_noise
 from rockglacier.conventions import Reason
@@ -117,9 +119,28 @@ def test_disconnected_subsets_are_linked_and_flagged() -> None:
     result = inversion.invert(phase, product, wavelength_m=WAVELENGTH, looks=LOOKS)
     assert np.all(result["subset_count"] == 2)
     assert np.all(result["reason"] == Reason.SUBSETS)
+    assert np.all(result["subset"].transpose(..., "date") == [1, 1, 1, 2, 2, 2])
     np.testing.assert_allclose(
         result["displacement"], textbook(phase, product, np.arange(6) * 12), atol=2e-6
     )
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10_000), gaps=st.sampled_from([0.0, 0.5, 0.8]))
+def test_dates_of_a_subset_are_those_that_pairs_connect(seed: int, gaps: float) -> None:
+    first, second = chain(9, 2)
+    phase, product, _ = make_stack(first, second, np.arange(9) * 12, seed=seed, gaps=gaps)
+    result = inversion.invert(phase, product, wavelength_m=WAVELENGTH, looks=LOOKS, min_pairs=1)
+    assert np.array_equal(result["subset"] == 0, np.isnan(result["displacement"]))
+    for y, x in np.ndindex(5, 7):
+        seen = np.isfinite(phase.values[:, y, x])
+        graph = coo_matrix((np.ones(seen.sum()), (first[seen], second[seen])), shape=(9, 9))
+        _, name = connected_components(graph, directed=False)
+        name = name[np.unique(np.concatenate([first[seen], second[seen]]))]
+        subset = result["subset"].values[:, y, x]
+        assert result["subset_count"][y, x] == subset.max()
+        order = {one: k for k, one in enumerate(dict.fromkeys(name.tolist()), start=1)}
+        assert [order[one] for one in name] == subset[subset > 0].tolist()
 
 
 def test_what_cannot_be_solved_is_missing_with_a_reason_never_zero() -> None:

@@ -84,6 +84,7 @@ def write_motion(region, grid, moving):
     speed = {"velocity": layer(0.2 * moving, "velocity", "m/yr"),
              "velocity_error": layer(0.01, "error", "m/yr")}  # fmt: skip
     io.write_raster(xr.Dataset(speed), region / "velocity.tif", grid=grid)
+    io.write_raster(xr.Dataset(speed), region / "t1" / "velocity.tif", grid=grid)
     slopes = {"slope": layer(30.0, "slope", "deg"), "aspect": layer(90.0, "aspect", "deg")}
     io.write_dataset(xr.Dataset(slopes), region / "terrain.zarr", grid=grid)
     # A satellite in the west that looks down by 35 degrees from the vertical.
@@ -157,6 +158,7 @@ def test_an_inventory_takes_names_of_the_former_and_words_of_the_operator(fusion
     assert moving.sum() >= 10
     assert set(pd.read_csv(region / "changes.csv")["change"]) == {"new"}
     yearly = pd.read_csv(region / "yearly_velocity.csv").set_index("PrimaryID")
+    assert set(yearly["period"]) == {"year"}
     told = yearly["velocity"].loc[first.index[moving & (first["observed_share"] > 0.8)]]
     np.testing.assert_allclose(told.median(), 0.2 * -0.9036, atol=0.01)  # toward the satellite
     # An operator marks four in a copy: one is no rock glacier, one is relict by its point, one

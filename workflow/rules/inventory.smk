@@ -13,6 +13,7 @@ rule make_inventory:
         series=every_track("displacement.zarr", but=GRD),
         sight=every_track("line_of_sight.tif", but=GRD),
         offsets=every_images("displacement.zarr"),
+        rates=every_track("velocity.tif", but=GRD),
         reviewed=file_setting("inventory/reviewed"),
         former=file_setting("inventory/former"),
     output:
@@ -53,6 +54,8 @@ rule make_inventory:
 rule compare_with_truth:
     input:
         inventory="<results>/{region}/inventory.gpkg",
+        yearly="<results>/{region}/yearly_velocity.csv",
+        sight=every_track("line_of_sight.tif", but=GRD),
         ground="<results>/{region}/landscape/ground.zarr",
         objects="<results>/{region}/landscape/objects.gpkg",
     output:

@@ -29,7 +29,7 @@ MARKERS = (
     "Comment",
 )  # fmt: skip
 OUTLINES = ("OutType", "RelFr", "RelLeftLM", "RelRightLM", "RelUpsCon", "RelIndex")
-DATES_OF_COURSE = ("seasonal_amplitude", "fastest_day", "acceleration", "step")
+DATES_OF_COURSE = ("season_share", "seasonal_amplitude", "fastest_day", "acceleration", "step")
 
 
 def layers(
