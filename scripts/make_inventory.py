@@ -32,11 +32,12 @@ def told_maps():
 
 def series_of(objects, tracks, terrain):
     """Displacement of all objects, from every track that shows it."""
-    found, joined = [], io.read_raster(snakemake.input.velocity)
+    found = []
     places = zip(snakemake.input.sight, snakemake.input.rates, strict=True)
     for (track, moved), (sight, rates) in zip(tracks.items(), places, strict=True):
         share = downslope.sensitivity(io.read_raster(sight), terrain["slope"], terrain["aspect"])
-        belief = kinematics.believed(io.read_raster(rates), joined, share, moved)
+        rates = io.read_raster(rates, rows=grid.height)
+        belief = kinematics.believed(rates, maps, share, moved)
         found.append(kinematics.series(objects, moved, share, grid, track=track, belief=belief))
     return pd.concat(found) if found else pd.DataFrame(columns=kinematics.SERIES)
 

@@ -58,9 +58,8 @@ ALIKE_M2 = 300.0**2
 NORMAL_MAD = 1.4826
 LIKE_OTHERS = 8.0  # independent residuals that what all objects of a track show is worth to one
 NEAR_YEAR_DAYS = 20.0  # off a year, of two dates of the same season
-LEAST_DATES = 4  # of a season's velocity
-POLISHES = 5
-LEAST_WANTED = 6  # dates of a subset whose rate foretells what a gap must hold
+LEAST_DATES = 4  # of a season's velocity, and on either side of a gap of a rate that foretells it
+POLISHES = 5  # turns of medians over pixels and means over dates; more change nothing
 SAMPLES_AT_ONCE = 20_000_000  # pixels times dates in memory
 
 
@@ -350,7 +349,8 @@ def _of_unseen(shown: np.ndarray, t: np.ndarray, pixels: int) -> np.ndarray:
     since = 0  # the date after the latest gap
     for d in range(1, t.size):
         after_gap = (t[d] - t[d - 1]) * YEAR_DAYS > LONGEST_DAYS
-        before = d - 1 if after_gap else since
+        together = np.isfinite(shown[d] - shown[since]).any()
+        before = since if together and not after_gap else d - 1
         run = shown[d] - shown[before]
         run = run[np.isfinite(run)]
         out[d] = out[before] + _unseen(run, run.size / pixels)
@@ -443,7 +443,7 @@ def _foretold(
 
     True too where too few dates tell a rate: nothing speaks against it then.
     """
-    if min(before.size, after.size) < LEAST_DATES or before.size + after.size < LEAST_WANTED:
+    if min(before.size, after.size) < LEAST_DATES:
         return True
     centred = [(t[own] - t[own].mean(), moved[own]) for own in (before, after)]
     squares = sum(float(time @ time) for time, _ in centred)

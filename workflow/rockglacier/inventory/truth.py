@@ -154,7 +154,7 @@ def velocities(told: pd.DataFrame) -> dict[str, Any]:
             "objects": int(rows["PrimaryID"].nunique()),
             "within_95": _share(off <= 1.96 * rows["velocity_error"].to_numpy(float)),
             "moving": len(moves),
-            "ratio": float((moves["velocity"] / moves["true"]).median()) if len(moves) else np.nan,
+            "ratio": float((moves["velocity"] / moves["true"]).median()) if len(moves) else None,
         }
     return out
 
@@ -168,5 +168,5 @@ def _blocks(fine: np.ndarray) -> np.ndarray:
 
 def _share(right: np.ndarray) -> dict[str, Any]:
     hits = int(right.sum())
-    share = hits / right.size if right.size else np.nan
+    share = hits / right.size if right.size else None
     return {"share": share, "of": int(right.size), "share_95": evaluation.wilson(hits, right.size)}
