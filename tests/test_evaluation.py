@@ -36,7 +36,8 @@ def test_weights_count_as_repeated_samples() -> None:
     weight = np.array([1, 2, 3, 1])
     one = evaluation.foretold(truth == 1, told, weight.astype(float))
     many = evaluation.foretold(np.repeat(truth, weight) == 1, np.repeat(told, weight))
-    for name in ("roc_auc", "pr_auc", "brier", "calibration_error", "prevalence"):
+    for name in ("roc_auc", "pr_auc", "brier", "calibration_error", "prevalence",
+                 "calibration_error_likely", "likely_share"):  # fmt: skip
         assert one[name] == pytest.approx(many[name]), name
 
 
@@ -49,6 +50,19 @@ def test_calibrated_probabilities_err_little_and_bent_ones_much() -> None:
     assert bent["calibration_error"] > 0.1
     curve = evaluation.foretold(truth, P)["reliability"]
     np.testing.assert_allclose(curve["told"], curve["found"], atol=0.05)
+
+
+def test_ground_that_is_surely_none_hides_no_wrong_probability() -> None:
+    rng = np.random.default_rng(0)
+    P = np.concatenate([np.full(97_000, 0.001), rng.uniform(0.1, 1.0, 3000)])
+    truth = rng.random(P.size) < np.where(P > 0.1, P**2, P)  # too sure
+    found = evaluation.foretold(truth, P)
+    assert found["calibration_error"] < 0.01 and found["likely_share"] == pytest.approx(0.03)
+    assert found["calibration_error_likely"] == pytest.approx(0.18, abs=0.01)
+    assert found["calibration_error_even"] > 0.004
+    right = evaluation.foretold(rng.random(P.size) < P, P)
+    assert right["calibration_error_likely"] < 0.03 and right["calibration_error_even"] < 0.003
+    assert np.isnan(evaluation.foretold(truth, np.full(P.size, 0.01))["calibration_error_likely"])
 
 
 def test_wilson_covers_and_is_the_published_one() -> None:

@@ -112,11 +112,25 @@ def test_samples_stand_for_all_ground_and_keep_their_distance() -> None:
         assert total[int(one)] == pytest.approx((kind == one).sum(), rel=0.002)
     assert (kind[found["row"], found["column"]] == found["kind"]).all()
     assert not found.duplicated(["row", "column"]).any()
-    ground = found[found["kind"] == Kind.OTHER]
+    edge = found["edge"]
+    assert (found.loc[edge, "kind"] == Kind.OTHER).all() and (found.loc[edge, "object"] >= 0).all()
+    assert found[edge].groupby("object").size().max() == 5  # a quarter of those of an object
+    middles = geopandas.points_from_xy(*found.loc[edge, ["x", "y"]].to_numpy().T, crs=grid.crs)
+    owners = outlines.geometry.iloc[found.loc[edge, "object"]].reset_index(drop=True)
+    assert owners.distance(geopandas.GeoSeries(middles)).max() < 160.0
+    ground = found[(found["kind"] == Kind.OTHER) & ~edge]
     places = geopandas.points_from_xy(ground["x"], ground["y"])
     near = geopandas.GeoSeries(places).distance(outlines.union_all())
     assert near.min() > 60.0
-    assert found.groupby("object").size().drop(-1).max() <= 20
+    assert found[~edge].groupby("object").size().drop(-1).max() <= 20
+
+
+def test_around_points_and_like_objects_no_edge_is_sampled() -> None:
+    grid, outlines, factors, _ = landscape.make()
+    known = outlines.assign(name="", kind=int(Kind.ACTIVE), point=np.arange(len(outlines)) < 10)
+    found = labels.samples(known, grid, factors, background=500)
+    assert found.loc[found["edge"], "object"].min() == 10
+    assert not labels.samples(known, grid, factors, like="objects")["edge"].any()
 
 
 def test_background_may_be_as_high_and_steep_as_objects_are() -> None:

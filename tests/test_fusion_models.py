@@ -103,6 +103,19 @@ def test_ground_is_of_one_fold() -> None:
     assert apart[1] < 0.5
 
 
+@pytest.mark.usefixtures("few_trees")
+def test_forests_are_calibrated_on_other_ground() -> None:
+    """One factor tells each block and nothing else: within a block all are of one kind."""
+    place = np.repeat(np.arange(120), 10)
+    kind = (np.random.default_rng(4).random(120) < 0.3).astype(int)[place]
+    X = np.sin(1e4 * place)[:, None] + 1e-3 * np.random.default_rng(5).normal(size=(1200, 1))
+    fitted = Pooled({"one": [0]}, estimator("random forest")).fit(X, kind, groups=place)
+    forest = fitted.models_["one"]
+    assert forest.cv == 3  # not the splits themselves
+    told = forest.predict_proba(X)[:, 1]
+    assert told.std() < 0.15  # who is asked about other blocks learns to say little
+
+
 @pytest.mark.filterwarnings("ignore")
 @parametrize_with_checks([Overlay(), Additive()])
 def test_it_keeps_to_scikit_learns_interface(estimator, check) -> None:  # type: ignore[no-untyped-def]

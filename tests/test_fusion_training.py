@@ -1,17 +1,20 @@
 """A model of a landscape whose kinds are known: held-out ground, chance, the file it is kept in."""
 
+import dataclasses
 from pathlib import Path
 
 import landscape
 import numpy as np
 import pytest
 import skops.io
+from scipy.ndimage import distance_transform_edt
 from sklearn.metrics import roc_auc_score
 
+from rockglacier import evaluation
 from rockglacier import factors as factor_stack
 from rockglacier.conventions import Kind
 from rockglacier.errors import ConfigurationError, RockGlacierError, SceneError
-from rockglacier.fusion import labels, mapping, training
+from rockglacier.fusion import calibration, labels, mapping, training
 
 HOW = training.How(block_m=1500.0, bootstraps=5, folds=4)
 PLAIN = training.How(block_m=1500.0, bootstraps=0, folds=4, select=False)
@@ -49,6 +52,34 @@ def test_maps_tell_kinds_and_their_doubt(ground, trained) -> None:  # type: igno
     np.testing.assert_allclose(total, 1.0, atol=1e-5)
     assert (maps["kind"].values == kind).mean() > 0.9
     assert set(np.unique(maps["valid_techniques"])) == {0.0, 1.0, 2.0, 3.0}
+
+
+def test_probabilities_are_those_found_where_techniques_blur_the_ground(ground) -> None:  # type: ignore[no-untyped-def]
+    """Ground beside an object looks like the object."""
+    grid, factors, kind, *_ = ground
+    away, (y, x) = distance_transform_edt(kind == 0, sampling=40.0, return_indices=True)
+    blurred = factors.copy()
+    for name in factors:
+        beside = factors[name].values[y, x]
+        blurred[name] = factors[name].copy(data=np.where(away < 90.0, beside, factors[name].values))
+    known = landscape.make()[1]
+    known = known.assign(
+        name="", kind=known["type"].map({v: int(k) for k, v in landscape.NAMES.items()})
+    )
+    samples = labels.samples(known, grid, factors, per_object=60, background=3000, buffer_m=90.0)
+    for name in blurred:
+        samples[name] = blurred[name].values[samples["row"], samples["column"]]
+    trained = training.train(samples, factor_stack.of_techniques(factors), PLAIN)
+    raw = dataclasses.replace(trained, bend=calibration.STRAIGHT)
+    glacier = np.isin(kind, [Kind.ACTIVE, Kind.RESTING]).ravel()
+    maps = [mapping.probabilities(blurred, one) for one in (trained, raw)]
+    P, before = (one["probability"].values.ravel().astype(float) for one in maps)
+    errors = [evaluation.foretold(glacier, one)["calibration_error_likely"] for one in (P, before)]
+    assert errors[0] < 0.03 and errors[1] > 2.0 * errors[0]
+    assert (np.diff(P[np.argsort(before, kind="stable")]) > -1e-6).all()
+    total = sum(maps[0][name].values for name in mapping.NAMES.values())
+    np.testing.assert_allclose(total, 1.0, atol=1e-5)
+    assert trained.low < trained.even < trained.high
 
 
 def test_factors_that_tell_nothing_are_not_used(trained) -> None:  # type: ignore[no-untyped-def]
@@ -116,7 +147,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path, ground, trained) -> None:  
     (tmp_path / "no.skops").write_text("nothing")
     with pytest.raises(SceneError, match=r"no\.skops cannot be read as a model"):
         training.load(tmp_path / "no.skops")
-    skops.io.dump({"format": 1, "model": Path("/etc/passwd")}, tmp_path / "odd.skops")
+    skops.io.dump({"format": training.FORMAT, "model": Path("/etc/passwd")}, tmp_path / "odd.skops")
     with pytest.raises(SceneError, match=r"odd\.skops holds pathlib"):
         training.load(tmp_path / "odd.skops")
     with pytest.raises(SceneError, match=r"the model needs .*speed.*, which the region has not"):

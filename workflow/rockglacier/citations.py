@@ -576,6 +576,7 @@ def _fusion(region: Region) -> Uses:
     if how is None:
         return
     yield "weights of the techniques", "wolpert1992"
+    yield "calibration of probabilities", "kull2017"
     yield "folds of ground", "roberts2017 valavi2019 cressie1980 cressie1985"
     if how["select"]:
         yield (

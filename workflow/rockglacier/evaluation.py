@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 FUSION = "fusion"  # the side of all techniques together
 BINS = 10  # of a reliability curve
+EVEN = 50  # bins of it that hold alike many samples
+LIKELY = 0.1  # probability from which on ground might be looked at
 LEAST_OVERLAP = 0.5  # intersection over union of objects that are the same
 Z95 = 1.959963984540054
 RANKS = 1000  # classes of a rank that areas under resampled curves are told from
@@ -66,7 +68,10 @@ def foretold(truth: np.ndarray, P: np.ndarray, weight: np.ndarray | None = None)
 
     ``roc_auc``, ``pr_auc`` (average precision; of chance it is ``prevalence``), ``brier``,
     ``calibration_error`` (mean distance of the reliability curve from the diagonal) and that curve:
-    ``told``, ``found`` and ``weight`` of each bin that holds samples.
+    ``told``, ``found`` and ``weight`` of each bin that holds samples. Where most ground is surely
+    none, that error is small whatever is said of the rest: ``calibration_error_likely`` is of the
+    samples told LIKELY or more (``likely_share`` of all), and ``calibration_error_even`` of EVEN
+    bins that hold alike many.
     """
     from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
@@ -79,15 +84,35 @@ def foretold(truth: np.ndarray, P: np.ndarray, weight: np.ndarray | None = None)
     )
     out["brier"] = float(brier_score_loss(truth, P, sample_weight=weight, labels=[False, True]))
     where = np.minimum((P * BINS).astype(int), BINS - 1)
-    held = np.bincount(where, weight, BINS)
-    some = held > 0
-    told = np.bincount(where, weight * P, BINS)[some] / held[some]
-    found = np.bincount(where, weight * truth, BINS)[some] / held[some]
-    out["calibration_error"] = float(np.average(np.abs(told - found), weights=held[some]))
+    told, found, held = _reliability(truth, P, weight, where)
+    out["calibration_error"] = float(np.average(np.abs(told - found), weights=held))
     out["reliability"] = {
-        "told": told.tolist(), "found": found.tolist(), "weight": held[some].tolist()
+        "told": told.tolist(), "found": found.tolist(), "weight": held.tolist()
     }  # fmt: skip
+    likely = P >= LIKELY
+    out["likely_share"] = float(np.average(likely, weights=weight))
+    out["calibration_error_likely"] = float("nan")
+    if weight[likely].any():
+        told, found, held = _reliability(truth[likely], P[likely], weight[likely], where[likely])
+        out["calibration_error_likely"] = float(np.average(np.abs(told - found), weights=held))
+    order = np.argsort(P, kind="stable")
+    upto = np.cumsum(weight[order]) - 0.5 * weight[order]
+    where = np.empty(P.size, int)
+    where[order] = np.minimum((upto / weight.sum() * EVEN).astype(int), EVEN - 1)
+    told, found, held = _reliability(truth, P, weight, where)
+    out["calibration_error_even"] = float(np.average(np.abs(told - found), weights=held))
     return out
+
+
+def _reliability(
+    truth: np.ndarray, P: np.ndarray, weight: np.ndarray, where: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean probability, share that is true and weight of each bin ``where`` samples lie."""
+    held = np.bincount(where, weight)
+    some = held > 0
+    told = np.bincount(where, weight * P)[some] / held[some]
+    found = np.bincount(where, weight * truth)[some] / held[some]
+    return told, found, held[some]
 
 
 def matching_weight(truth: np.ndarray, stratum: np.ndarray) -> np.ndarray:

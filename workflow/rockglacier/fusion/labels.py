@@ -3,6 +3,9 @@
 Labels are somebody's judgement of form, never drawn from the factors that they train. Samples of a
 kind stand for all of its ground: each carries the area that it stands for, so that probabilities
 are those of a pixel anywhere in the region.
+
+Ground beside an object is told by what is mixed with the object's, and outlines are never exact: it
+teaches nothing, but belongs to all ground that probabilities are of. Its samples are an ``edge``.
 """
 
 from __future__ import annotations
@@ -30,7 +33,8 @@ KINDS = {"active": Kind.ACTIVE, "resting": Kind.RESTING, "debris_covered": Kind.
 BACKGROUND = -1  # in place of the object
 STRATA = 5  # of elevation, and of slope
 FINER = 10  # of the same, where other ground is drawn like objects
-SAMPLES = ["x", "y", "row", "column", "object", "kind", "weight"]
+SAMPLES = ["x", "y", "row", "column", "object", "kind", "weight", "edge"]
+PER_EDGE = 0.25  # samples of the ground around an object, of those of the object
 
 
 def read_labels(
@@ -215,6 +219,9 @@ def samples(
         Most pixels of one object.
     background
         Pixels of other ground, farther than ``buffer_m`` from every object.
+    buffer_m
+        Ground nearer than this to an outline is its ``edge`` (bool), of other kind, and counts as
+        of that object; around points, and where other ground is like ``objects``, it has no sample.
     like
         Background has the strata of the ``region``, or of the ``objects``: other ground as high and
         as steep as they are. Then neither height nor slope tells them apart, and all of it stands
@@ -237,17 +244,49 @@ def samples(
         rows.append(row)
         columns.append(column)
         weights.append(np.full(taken.size, at.size / taken.size))
-    far = distance_transform_edt(objects < 0, sampling=grid.spacing_m) > buffer_m
+    away, nearest = distance_transform_edt(
+        objects < 0, sampling=grid.spacing_m, return_indices=True
+    )
+    far = away > buffer_m
     stratum = strata(surface, of=labelled if like == "objects" else None)
     eligible = far & (stratum >= 0)
-    drawn, worth = _drawn(stratum, eligible, labelled, background, like, rng)
+    owner, beside = objects[tuple(nearest)], np.zeros(grid.shape, bool)
+    if like == "region":
+        outlined = ~labels["point"].to_numpy(bool) if "point" in labels else np.ones(len(labels))
+        beside = known & ~labelled & ~far & np.isin(owner, np.flatnonzero(outlined))
+    drawn, worth = _drawn(stratum, eligible, labelled | beside, background, like, rng)
     row, column = np.unravel_index(drawn, grid.shape)
-    row, column = np.concatenate([*rows, row]), np.concatenate([*columns, column])
+    edge, stands = _edges(owner, beside, max(1, round(PER_EDGE * per_object)), rng)
+    beside_row, beside_column = np.unravel_index(edge, grid.shape)
+    row = np.concatenate([*rows, row, beside_row])
+    column = np.concatenate([*columns, column, beside_column])
+    is_edge = np.arange(row.size) >= row.size - edge.size
     return pd.DataFrame({
         "x": grid.x[column], "y": grid.y[row], "row": row, "column": column,
-        "object": objects[row, column], "kind": kinds[row, column],
-        "weight": np.concatenate([*weights, worth]),
+        "object": np.where(is_edge, owner[row, column], objects[row, column]),
+        "kind": kinds[row, column], "weight": np.concatenate([*weights, worth, stands]),
+        "edge": is_edge,
     })  # fmt: skip
+
+
+def _edges(
+    owner: np.ndarray, beside: np.ndarray, each: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Flat indices of ground ``beside`` objects (y, x; bool), and how many pixels each stands for.
+
+    ``each`` of an object at most; ``owner`` (y, x) tells which object is the nearest.
+    """
+    at = np.flatnonzero(beside)
+    at = at[np.argsort(owner.ravel()[at], kind="stable")]
+    _, begins = np.unique(owner.ravel()[at], return_index=True)
+    drawn, worth = [], []
+    for part in np.split(at, begins[1:]) if at.size else []:
+        size = min(each, part.size)
+        drawn.append(rng.choice(part, size, replace=False))
+        worth.append(np.full(size, part.size / size))
+    if not drawn:
+        return np.empty(0, int), np.empty(0)
+    return np.concatenate(drawn), np.concatenate(worth)
 
 
 def with_factors(samples: pd.DataFrame, factors: xr.Dataset) -> xr.Dataset:
@@ -283,19 +322,20 @@ def strata(surface: xr.Dataset, *, of: np.ndarray | None = None) -> np.ndarray:
 
 
 def _drawn(
-    stratum: np.ndarray, eligible: np.ndarray, labelled: np.ndarray, number: int,
+    stratum: np.ndarray, eligible: np.ndarray, told: np.ndarray, number: int,
     like: Literal["region", "objects"], rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Flat indices of background pixels, and how many pixels each stands for.
 
-    Of the ground that lies too near to objects to be drawn, that farther off tells.
+    ``told`` (y, x; bool) is what others stand for: objects, and their edges. Of other ground that
+    lies too near to objects to be drawn, that farther off tells.
     """
     count = int(stratum.max()) + 1
     there = np.bincount(stratum[eligible], minlength=count)
-    other = np.bincount(stratum[(stratum >= 0) & ~labelled], minlength=count)
+    other = np.bincount(stratum[(stratum >= 0) & ~told], minlength=count)
     wanted = other
     if like == "objects":
-        wanted = np.bincount(stratum[labelled & (stratum >= 0)], minlength=count)
+        wanted = np.bincount(stratum[told & (stratum >= 0)], minlength=count)
     share = np.where(there > 0, wanted, 0) / max(1, np.where(there > 0, wanted, 0).sum())
     drawn, worth = [], []
     for one in np.flatnonzero(share > 0):

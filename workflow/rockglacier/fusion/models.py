@@ -184,27 +184,36 @@ class Pooled(OfGround):
         self.base = base
         self.folds = folds
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Pooled:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, judged_only: Any = None
+    ) -> Pooled:
         """Fit to ``X`` (sample, factor), the kinds ``y`` and the ground ``groups`` (sample).
 
         Samples of one group (a block of ground) are of one fold; each is a group of its own where
-        none are given.
+        none are given. Those that are ``judged_only`` (sample; bool) teach nothing, but
+        ``held_out_`` tells of them too.
         """
         X, y = validate_data(self, X, y, ensure_all_finite="allow-nan")
         check_classification_targets(y)
         weight = _check_sample_weight(sample_weight, X)
         self.classes_, kind = np.unique(y, return_inverse=True)
         base = estimator("logistic regression") if self.base is None else self.base
+        teaches = np.ones(kind.size, bool) if judged_only is None else ~np.asarray(judged_only)
         # Every kind counts alike for a technique; their shares are the pool's to tell.
-        total = np.bincount(kind, weight, self.classes_.size)
-        alike = weight / total[kind]
+        total = np.bincount(kind[teaches], weight[teaches], self.classes_.size)
+        alike = np.where(teaches, weight / np.where(total > 0, total, 1.0)[kind], 0.0)
         self.share_ = np.log(np.fmax(total / total.sum(), FLOOR))
+        groups = np.arange(kind.size) if groups is None else np.asarray(groups)
         self.models_ = {
-            name: self._fitted(base, X[:, list(columns)], kind, alike)
+            name: self._fitted(
+                base, X[teaches][:, list(columns)], kind[teaches], alike[teaches], groups[teaches]
+            )
             for name, columns in self.techniques.items()
         }
-        held_out = self._held_out(base, X, kind, alike, groups)
-        self.power_, self.shift_ = self._powers(held_out, kind, weight)
+        held_out = self._held_out(base, X, kind, alike, groups, teaches)
+        self.power_, self.shift_ = self._powers(
+            held_out[:, teaches], kind[teaches], weight[teaches]
+        )
         pooled = self._pool(held_out, self.power_, self.shift_)
         self.held_out_ = np.exp(log_softmax(pooled, axis=1))
         return self
@@ -235,15 +244,28 @@ class Pooled(OfGround):
         )
 
     @staticmethod
-    def _fitted(base: Any, X: np.ndarray, kind: np.ndarray, weight: np.ndarray) -> Any:
+    def _fitted(
+        base: Any, X: np.ndarray, kind: np.ndarray, weight: np.ndarray, groups: np.ndarray
+    ) -> Any:
         """The model of a technique; None where it saw samples of fewer than two kinds."""
         seen = _known(X)
         if np.unique(kind[seen]).size < 2:
             return None
         scale = seen.sum() / weight[seen].sum()  # penalties count samples
+        model = clone(base)
+        if isinstance(model, CalibratedClassifierCV):
+            # Neighbours of what a forest grew from would tell that it is always right.
+            fold = _dealt(groups[seen], model.cv)
+            splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k))
+                      for k in range(int(fold.max()) + 1)]  # fmt: skip
+            if len(splits) > 1:
+                model.set_params(cv=splits)
         # Samples are few: threads would wait for each other more than they would help.
         with threadpool_limits(1):
-            return clone(base).fit(X[seen], kind[seen], sample_weight=scale * weight[seen])
+            model.fit(X[seen], kind[seen], sample_weight=scale * weight[seen])
+        if isinstance(model, CalibratedClassifierCV):
+            model.set_params(cv=base.cv)  # its splits are as long as the samples
+        return model
 
     def _odds(self, name: str, X: np.ndarray, model: Any = None) -> np.ndarray:
         """What a technique says (sample, kind): log p about its mean; 0 where it saw nothing."""
@@ -265,27 +287,21 @@ class Pooled(OfGround):
         return out
 
     def _held_out(
-        self, base: Any, X: np.ndarray, kind: np.ndarray, weight: np.ndarray, groups: Any
-    ) -> np.ndarray:
+        self, base: Any, X: np.ndarray, kind: np.ndarray, weight: np.ndarray, groups: np.ndarray,
+        teaches: np.ndarray,
+    ) -> np.ndarray:  # fmt: skip
         """What techniques say (technique, sample, kind) of ground that they were not fitted to."""
-        groups = np.arange(kind.size) if groups is None else np.asarray(groups)
-        _, group = np.unique(groups, return_inverse=True)
-        number = min(self.folds, int(group.max()) + 1)
+        fold = _dealt(groups, self.folds)
         out = np.zeros((len(self.techniques), kind.size, self.classes_.size))
+        number = int(fold.max()) + 1
         if number < 2:
             return np.stack([self._odds(name, X) for name in self.techniques])
-        # Groups are dealt by size, the largest first.
-        size = np.bincount(group)
-        fold = np.empty(size.size, int)
-        held = np.zeros(number)
-        for one in np.argsort(-size, kind="stable"):
-            fold[one] = int(np.argmin(held))
-            held[fold[one]] += size[one]
         for one in range(number):
-            test = fold[group] == one
+            test = fold == one
+            own = teaches & ~test
             for k, columns in enumerate(self.techniques.values()):
                 part = X[:, list(columns)]
-                model = self._fitted(base, part[~test], kind[~test], weight[~test])
+                model = self._fitted(base, part[own], kind[own], weight[own], groups[own])
                 out[k, test] = self._said(model, part[test])
         return out
 
@@ -319,6 +335,18 @@ class Pooled(OfGround):
         bounds = [(0.0, 1.5)] * count + [(-3.0, 3.0)] * kinds
         found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
         return found[:count], found[count:]
+
+
+def _dealt(groups: np.ndarray, folds: int) -> np.ndarray:
+    """Fold (from 0) of each sample: whole groups are dealt by size, the largest first."""
+    _, group = np.unique(groups, return_inverse=True)
+    size = np.bincount(group)
+    fold = np.empty(size.size, int)
+    held = np.zeros(min(folds, size.size))
+    for one in np.argsort(-size, kind="stable"):
+        fold[one] = int(np.argmin(held))
+        held[fold[one]] += size[one]
+    return np.asarray(fold[group])
 
 
 SHARES = np.linspace(0.0, 1.0, 101)

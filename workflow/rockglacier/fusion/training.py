@@ -20,7 +20,7 @@ import xarray as xr
 
 from rockglacier.conventions import KIND_NAMES, ROCK_GLACIERS, Kind
 from rockglacier.errors import ConfigurationError, RockGlacierError, SceneError
-from rockglacier.fusion import selection
+from rockglacier.fusion import calibration, selection
 from rockglacier.fusion.folds import SpatialFolds, variogram
 from rockglacier.fusion.labels import BACKGROUND, SAMPLES
 from rockglacier.fusion.models import MODELS, Model, Pooled, estimator
@@ -62,8 +62,10 @@ class Trained:
     """A model and all that tells what it is worth.
 
     ``factors``: names in the order of its columns; ``fates`` of all factors; ``model`` and, for the
-    band of its doubt, models of resampled ground (``others``); ``low``, ``high``: probability of
-    rock glaciers beyond which ground is an object's, and one has to have some; ``block_m``: side of
+    band of its doubt, models of resampled ground (``others``); ``bend``: what makes probabilities
+    of rock glaciers those that are found on ground held out (:mod:`calibration`); ``low``,
+    ``high``: probability of rock glaciers beyond which ground is an object's, and one has to have
+    some; ``even``: between them, from where on a pixel is of a rock glacier; ``block_m``: side of
     a block; ``notes``: what it was trained on and how; ``judge``: which candidates are objects,
     None where too few outlines are known to tell.
     """
@@ -72,17 +74,13 @@ class Trained:
     fates: pd.DataFrame
     model: Pooled
     others: list[Pooled]
+    bend: calibration.Bend
     low: float
+    even: float
     high: float
     block_m: float
     notes: dict[str, Any]
     judge: Judge | None = None
-
-    @property
-    def even(self) -> float:
-        """Probability between ``low`` and ``high`` from where on a pixel is of a rock glacier."""
-        low, high = (p / (1.0 - p) for p in (self.low, self.high))
-        return _of_odds(float(np.sqrt(low * high)))
 
     def objects(
         self, probability: np.ndarray, grid: Grid, *, least_km2: float = LEAST_KM2,
@@ -100,7 +98,7 @@ class Trained:
         """Probability (model, sample, kind; all of :class:`Kind`) of factors (sample, factor)."""
         found = []
         for model in [self.model] if models is None else models:
-            found.append(_of_all_kinds(model.predict_proba(X), model))
+            found.append(_bent(_of_all_kinds(model.predict_proba(X), model), self.bend))
         return np.stack(found)
 
 
@@ -109,6 +107,16 @@ def _of_all_kinds(P: np.ndarray, model: Pooled) -> np.ndarray:
     out = np.zeros((len(P), len(Kind)))
     out[:, model.classes_.astype(int)] = P
     return out
+
+
+def _bent(P: np.ndarray, bend: calibration.Bend) -> np.ndarray:
+    """``P`` (sample, kind) whose sum over rock glaciers is bent; the shares within stay."""
+    whole = rock_glacier(P)
+    found = calibration.bent(whole, bend)
+    out = P * ((1.0 - found) / np.fmax(1.0 - whole, calibration.FLOOR))[:, None]
+    glacier = [int(kind) for kind in ROCK_GLACIERS]
+    out[:, glacier] = P[:, glacier] * (found / np.fmax(whole, calibration.FLOOR))[:, None]
+    return np.asarray(out / out.sum(axis=1, keepdims=True))
 
 
 def rock_glacier(P: np.ndarray) -> np.ndarray:
@@ -172,7 +180,8 @@ def train(
         Samples are of one kind alone, or no factor is left.
     """
     y, weight = samples["kind"].to_numpy(), samples["weight"].to_numpy()
-    kinds = {KIND_NAMES[Kind(k)]: int((y == k).sum()) for k in np.unique(y)}
+    edge = samples["edge"].to_numpy(bool)
+    kinds = {KIND_NAMES[Kind(k)]: int((y[~edge] == k).sum()) for k in np.unique(y[~edge])}
     if len(kinds) < 2:
         raise RockGlacierError(
             f"all {len(samples)} samples are of one kind ({', '.join(kinds)}); two or more are "
@@ -181,6 +190,7 @@ def train(
     block_m = block_side(samples, techniques, how)
     folds = folds_of(samples, how, block_m=block_m)
     splits = _usable(list(folds.split(samples, y)), y)
+    splits = [(a[~edge[a]], b[~edge[b]]) for a, b in splits]
     base = estimator(how.model, seed=how.seed)
     # Choosing asks hundreds of models: the quickest, of some of the samples, answers for all.
     asked = _some(len(y), splits, how.seed)
@@ -200,9 +210,15 @@ def train(
     columns = {t: [factors.index(name) for name in names] for t, names in used.items()}
     X = samples[factors].to_numpy(np.float64)
     blocks = folds.blocks()
-    model = Pooled(columns, base).fit(X, y, sample_weight=weight, groups=blocks)
-    others = list(_resampled(X, y, weight, blocks, columns, base, how))
-    low, high = _thresholds(_of_all_kinds(model.held_out_, model), y, weight)
+    model = Pooled(columns, base).fit(X, y, sample_weight=weight, groups=blocks, judged_only=edge)
+    X, blocks = X[~edge], blocks[~edge]
+    others = list(_resampled(X, y[~edge], weight[~edge], blocks, columns, base, how))
+    held_out = rock_glacier(_of_all_kinds(model.held_out_, model))
+    truth = np.isin(y, [int(kind) for kind in ROCK_GLACIERS])
+    bend = calibration.fitted(held_out, truth, weight)
+    # Edges of outlines are uncertain: where an object ends is told by what is not.
+    raw = _thresholds(held_out[~edge], truth[~edge], weight[~edge])
+    low, even, high = calibration.bent(np.array(raw), bend).tolist()
     for one in (model, *others):
         del one.held_out_  # as long as the samples, and of no use to who predicts
     notes = {
@@ -211,7 +227,7 @@ def train(
         "powers": dict(zip(columns, np.round(model.power_, 3).tolist(), strict=True)),
     }  # fmt: skip
     told = pd.concat(all_fates, ignore_index=True)
-    return Trained(factors, told, model, others, low, high, block_m, notes)
+    return Trained(factors, told, model, others, bend, low, even, high, block_m, notes)
 
 
 def cross_validated(
@@ -335,6 +351,7 @@ def _usable(splits: selection.Splits, y: np.ndarray) -> selection.Splits:
 def block_side(samples: pd.DataFrame, techniques: Mapping[str, Sequence[str]], how: How) -> float:
     """Side of a block (m): as far as residuals are alike, and ``how.block_m`` at least."""
     names = [name for part in techniques.values() for name in part]
+    samples = samples[~samples["edge"].to_numpy(bool)]
     y = np.isin(samples["kind"], [int(kind) for kind in ROCK_GLACIERS])
     weight = samples["weight"].to_numpy()
     if not 0 < y.sum() < y.size:
@@ -378,23 +395,21 @@ def _resampled(
         logger.warning("%d of %d models of resampled ground hold every kind", made, how.bootstraps)
 
 
-def _thresholds(P: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """Probability of rock glaciers that an object's ground has, and that its core has.
+def _thresholds(P: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> tuple[float, float, float]:
+    """Probability of rock glaciers that an object's ground has, a pixel's of one, and its core.
 
-    Between them lies the one of highest F1 on held-out ground, whose odds are as far below those of
-    a core as above those of an edge. ``P`` (sample, kind; all of :class:`Kind`) is of models that
-    did not see the sample.
+    The middle one is of highest F1 on held-out ground; its odds are as far below those of a core as
+    above those of an edge. ``P`` (sample) is of models that did not see the sample.
     """
     from sklearn.metrics import precision_recall_curve
 
-    truth = np.isin(y, [int(kind) for kind in ROCK_GLACIERS])
     if not truth.any():
-        return 0.5, 0.7
-    precision, recall, at = precision_recall_curve(truth, rock_glacier(P), sample_weight=weight)
+        return 0.5, 0.6, 0.7
+    precision, recall, at = precision_recall_curve(truth, P, sample_weight=weight)
     score = 2.0 * precision * recall / np.fmax(precision + recall, 1e-12)
     best = float(np.clip(at[int(np.argmax(score[:-1]))], 0.02, 0.9))
-    apart = np.sqrt(CORE)
-    return _of_odds(best / (1.0 - best) / apart), _of_odds(best / (1.0 - best) * apart)
+    odds, apart = best / (1.0 - best), np.sqrt(CORE)
+    return _of_odds(odds / apart), best, _of_odds(odds * apart)
 
 
 def _of_odds(odds: float) -> float:

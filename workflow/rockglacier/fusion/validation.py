@@ -308,7 +308,8 @@ def table(by_side: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
         rows.append({
             "side": side,
             **{n: pixels[n] for n in ("overall_accuracy", "kappa", "macro_f1", "roc_auc", "pr_auc",
-                                      "brier", "calibration_error", "observed_share")},
+                                      "brier", "calibration_error", "calibration_error_likely",
+                                      "observed_share")},
             **dict(zip(("roc_auc_low", "roc_auc_high"), pixels["roc_auc_95"], strict=True)),
             "matched_auc": matched["roc_auc"],
             **dict(zip(("matched_auc_low", "matched_auc_high"), matched["roc_auc_95"],
