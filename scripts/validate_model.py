@@ -13,6 +13,22 @@ from rockglacier.grid import Grid
 
 ROWS = 256  # told at a time
 
+
+def region_left_out():
+    """Scores of the whole region by a model of the others, or why there are none."""
+    region = snakemake.wildcards.region
+    try:
+        told = validation.region_left_out(
+            samples, region, techniques, how, factors, grid, rows=ROWS
+        )
+    except RockGlacierError as error:
+        logger.info("%s", error)
+        return {"possible": False, "why": str(error)}
+    others = sorted(set(products) - {region})
+    scores = validation.scores(told[0], labels, grid, told[1], **judged)
+    return {"possible": True, "trained_on": others, "sides": {evaluation.FUSION: scores}}
+
+
 if __name__ == "__main__":
     logger = logs.start(snakemake.log[0])
     grid = Grid.load(snakemake.input.grid)
@@ -49,9 +65,15 @@ if __name__ == "__main__":
         parameters=dict(snakemake.params.items()), sources=[*snakemake.input.samples]
     )
     heights = validation.height_and_slope(labels, grid, **judged)
-    document = {"block_m": block_m, "sides": found, "height_and_slope": heights, **made}
+    left_out = region_left_out()
+    document = {"trained_on": sorted(products), "judged_on": "blocks that were held out",
+                "block_m": block_m, "sides": found, "region_left_out": left_out,
+                "fates_by_fold": validation.counted(whole.fates), "height_and_slope": heights,
+                **made}  # fmt: skip
     with io.atomic(snakemake.output.evaluation) as partial:
         partial.write_text(json.dumps(document, indent=2) + "\n")
+    if left_out["possible"]:
+        found = {**found, evaluation.LEFT_OUT: left_out["sides"][evaluation.FUSION]}
     io.write_table(validation.table(found), snakemake.output.table)
     empty = ["probability_low", "probability_high"]
     io.write_raster(

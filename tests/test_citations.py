@@ -227,9 +227,8 @@ def test_a_model_of_other_regions_points_to_them(region):
     assert citations.elsewhere(found) == ["ortler", "stubai"]
     assert "ortler and stubai" in render("etna", {}, elsewhere=citations.elsewhere(found))
     found = region(SCENES + LABELLED, models={"etna": {"regions": ["ortler"]}})
-    used = choose(found)
-    assert set(used) >= FUSED and "pontius2011" not in used
-    assert "labels" not in found.files()
+    assert set(choose(found)) >= FUSED | {"pontius2011"}
+    assert "labels" in found.files()  # they tell how right the map is
 
 
 def test_of_a_model_file_nothing_is_known_but_that_it_is_one(region):

@@ -16,6 +16,7 @@ from matplotlib.collections import LineCollection
 from rockglacier import figures
 from rockglacier.conventions import DATE, MAP, Reason
 from rockglacier.errors import UnitsError
+from rockglacier.evaluation import foretold
 from rockglacier.grid import Grid
 from rockglacier.io import open_dataset, write_dataset
 from rockglacier.provenance import record
@@ -604,6 +605,26 @@ def test_labelled_objects_lie_on_the_map_of_probability(grid, tmp_path, drawn, t
     legend = [text.get_text() for text in drawn[0].legends[0].texts]
     assert "labelled rock glaciers (2)" in legend
     assert any(text.startswith("rock glacier of unknown activity") for text in legend)
+
+
+def test_reliability_shows_each_side_where_it_was_told_and_found(tmp_path, drawn):
+    rng = np.random.default_rng(2)
+    P = rng.beta(0.4, 3.0, 20_000)
+    sides = {
+        "fusion": foretold(rng.random(P.size) < P, P),
+        "snow": foretold(rng.random(P.size) < P**2, P),
+        "offsets": foretold(rng.random(P.size) < 0.02, np.full(P.size, 0.02)),
+    }
+    figures.plot_reliability(sides, tmp_path / "r.png", title="Region")
+    curve, count = drawn[0].axes
+    fusion = curve.lines[1].get_xydata()
+    np.testing.assert_allclose(fusion.T, [sides["fusion"]["reliability"][n] for n in
+                                          ("told", "found")])  # fmt: skip
+    assert np.abs(fusion[:-1, 0] - fusion[:-1, 1]).max() < 0.1  # few are in the last bin
+    assert sum(count.lines[0].get_ydata()) == P.size
+    told = [text.get_text() for text in drawn[0].legends[0].texts]
+    assert told[2] == "offsets (no such pixel)" and told[0].startswith("fusion (error 0.0")
+    assert "error 0.1" in told[1]
 
 
 def test_a_region_without_any_observation_still_has_figures(grid, tmp_path):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from rockglacier import factors as factor_stack
+from rockglacier.errors import RockGlacierError
 from rockglacier.fusion import labels, training, validation
 from rockglacier.inventory.outlines import Shape, labelled
 
@@ -69,6 +70,33 @@ def test_fusion_beats_each_technique(ground) -> None:  # type: ignore[no-untyped
     assert told.loc["fusion", "matched_auc_low"] > told.loc["snow", "matched_auc"]
     # A technique with gaps tells nothing there.
     assert found["velocity"]["pixels"]["observed_share"] == pytest.approx(0.85, abs=0.01)
+
+
+def test_a_region_is_told_by_a_model_of_the_others(ground) -> None:  # type: ignore[no-untyped-def]
+    grid, factors, known, own, techniques = ground
+    tables = {"own": own}
+    for seed, name in ((4, "other"), (5, "third")):
+        _, outlines, there, _ = landscape.make(seed)
+        means = {text: int(one) for one, text in landscape.NAMES.items()}
+        labelled = outlines.assign(name="", kind=outlines["type"].map(means), point=False)
+        tables[name] = labels.samples(labelled, grid, there, per_object=40, background=2500)
+        for factor in there:
+            tables[name][factor] = there[factor].values[tables[name]["row"], tables[name]["column"]]
+    samples = training.joined(tables)
+    # Where own labels are nonsense a model of the others tells the ground as well as ever.
+    mine = (samples["region"] == "own").to_numpy()
+    nonsense = samples.assign(kind=np.where(mine, 4 - samples["kind"], samples["kind"]))
+    told = [
+        validation.region_left_out(of, "own", techniques, HOW, factors, grid)
+        for of in (samples, nonsense)
+    ]
+    np.testing.assert_array_equal(told[0][0]["probability"], told[1][0]["probability"])
+    found = validation.scores(
+        told[0][0], known, grid, told[0][1], surface=factors, block_m=1500.0
+    )  # fmt: skip
+    assert found["pixels"]["roc_auc"] > 0.85 and found["objects"]["hits"] > 10
+    with pytest.raises(RockGlacierError, match="own alone, so that it cannot be left out: name"):
+        validation.region_left_out(samples[mine], "own", techniques, HOW, factors, grid)
 
 
 def test_matched_ground_is_told_by_neither_height_nor_slope(ground) -> None:  # type: ignore[no-untyped-def]

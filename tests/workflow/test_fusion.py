@@ -38,7 +38,8 @@ models:
 ASPECT = {"northness": 0.0, "eastness": 1.0}
 # Factors are given: what makes them is of no concern here.
 RULES = ("label_objects", "sample_ground", "train_model", "map_probability", "plot_probability")
-RULES += ("validate_model", "make_inventory")
+RULES += ("plot_reliability",)
+RULES += ("validate_model", "score_map", "make_inventory")
 
 
 class Fusion(Workspace):
@@ -57,21 +58,27 @@ class Fusion(Workspace):
 def fusion_run(tmp_path_factory):
     """A region of known kinds, run to its map of probability."""
     made = Fusion(tmp_path_factory.mktemp("fusion"))
-    grid, outlines, factors, made.kind = landscape.make()
-    made.write("alpha", REGION)
     (made.folder / "models.yaml.txt").write_text(MODELS)
-    outlines.to_file(made.folder / "inventory.gpkg")
-    region = made.results / "alpha"
+    made.kind = write_region(made, "alpha", REGION)
+    made.run(*targets(made), regions="alpha")
+    return made
+
+
+def write_region(made, name, text, **how):
+    """Write a region with given products of a landscape; the kind of its ground (y, x)."""
+    grid, outlines, factors, kind = landscape.make(**how)
+    made.write(name, text)
+    outlines.to_file(made.folder / ("inventory.gpkg" if name == "alpha" else f"{name}.gpkg"))
+    region = made.results / name
     grid.save(region / "grid.json")
-    for name, value in ASPECT.items():
-        factors[name] = xr.full_like(factors["elevation"], value)
-        factors[name].attrs |= {"units": "1", "long_name": name}
+    for aspect, value in ASPECT.items():
+        factors[aspect] = xr.full_like(factors["elevation"], value)
+        factors[aspect].attrs |= {"units": "1", "long_name": aspect}
     io.write_dataset(factors, region / "factors.zarr", grid=grid)
     io.write_dataset(factors[["elevation", "slope"]], region / "relief.zarr", grid=grid)
     io.write_raster(factors[["elevation"]], region / "dem.tif", grid=grid)
-    write_motion(region, grid, np.isin(made.kind, [1]))
-    made.run(*targets(made), regions="alpha")
-    return made
+    write_motion(region, grid, np.isin(kind, [1]))
+    return kind
 
 
 def write_motion(region, grid, moving):
@@ -105,7 +112,12 @@ def write_motion(region, grid, moving):
 
 def targets(workspace):
     region = workspace.results / "alpha"
-    names = ("probability.tif", "figures/probability.png", "accuracy.csv")
+    names = (
+        "probability.tif",
+        "figures/probability.png",
+        "figures/reliability.png",
+        "accuracy.csv",
+    )
     return [str(region / name) for name in names]
 
 
@@ -141,6 +153,11 @@ def test_accuracy_is_that_of_ground_held_out(fusion_run):
     assert told.loc["fusion", "calibration_error"] < 0.05
     document = json.loads((region / "evaluation.json").read_text())
     assert set(document["sides"]) == set(told.index)
+    speed = document["fates_by_fold"]["speed"]
+    assert speed["chosen"] >= 2 and sum(speed.values()) == 3
+    assert (region / "figures" / "reliability.png").read_bytes().startswith(b"\x89PNG")
+    left_out = document["region_left_out"]
+    assert not left_out["possible"] and "alpha alone" in left_out["why"]
     held_out = io.read_raster(region / "held_out.tif")["probability"].values
     itself = io.read_raster(region / "probability.tif")["probability"].values
     truth = np.isin(fusion_run.kind, [1, 2]).ravel()
@@ -228,6 +245,7 @@ def test_other_labels_leave_the_model_until_it_is_retrained(fusion_run):
     # Other ground to be judged on and drawn, but the model and what it tells stay.
     assert set(fusion_run.planned(*targets(fusion_run), regions="alpha")["alpha"]) == {
         "labelled objects", "samples of labelled ground", "accuracy on held-out ground",
+        "figure of the reliability of probabilities",
         "figure of the probability",
     }  # fmt: skip
     overlay = fusion_run.folder / "models.yaml.txt"
@@ -237,6 +255,38 @@ def test_other_labels_leave_the_model_until_it_is_retrained(fusion_run):
     for job in ("labelled objects", "samples of labelled ground", "model alps-1: training"):
         assert job in planned
     assert "alpha: probability of rock glaciers" in planned
+
+
+def test_regions_are_left_out_in_turn_and_others_judged_by_their_labels(tmp_path):
+    """Two regions train a model; a third has labels and takes it, and so does one by its file."""
+    made = Fusion(tmp_path)
+    (made.folder / "models.yaml.txt").write_text(
+        "models:\n  both: {regions: [east, west], block_m: 1500, bootstraps: 0, folds: 2, "
+        "select: false}\n"
+    )
+    for seed, name in enumerate(("east", "west", "south"), start=3):
+        text = REGION.replace("inventory", name).replace("alps-1", "both")
+        write_region(made, name, text, seed=seed, side=160)
+    wanted = [str(made.results / name / "accuracy.csv") for name in ("east", "south")]
+    made.run(*wanted, regions="east,west,south")
+    told = {name: json.loads((made.results / name / "evaluation.json").read_text())
+            for name in ("east", "south")}  # fmt: skip
+    left_out = told["east"]["region_left_out"]
+    assert left_out["possible"] and left_out["trained_on"] == ["west"]
+    assert left_out["sides"]["fusion"]["pixels"]["roc_auc"] > 0.8
+    table = pd.read_csv(wanted[0]).set_index("side")
+    left, blocks = table.loc["fusion, region left out"], table.loc["fusion"]
+    assert left["roc_auc"] > 0.8 and left["roc_auc"] != blocks["roc_auc"]
+    south = told["south"]
+    assert south["trained_on"] == ["east", "west"] and "no model had seen" in south["judged_on"]
+    assert south["sides"]["fusion"]["pixels"]["roc_auc"] > 0.8
+    assert list(pd.read_csv(wanted[1])["side"]) == ["fusion"]
+    assert not (made.results / "south" / "held_out.tif").exists()
+    # The file of a model serves as well as its name, and no region that trained it is needed.
+    path = made.results / "models" / "both.skops"
+    made.write("south", REGION.replace("inventory", "south").replace(
+        "model: alps-1", f"model_file: {path}"))  # fmt: skip
+    assert made.planned(wanted[1], regions="south") == {}
 
 
 def test_a_model_that_is_not_described_is_named(fusion_run):

@@ -261,6 +261,11 @@ class Region:
         return self["labels"] is not None and named
 
     @property
+    def is_judged(self) -> bool:
+        """Whether its labels tell how right its map is."""
+        return self["labels"] is not None and self.has_model
+
+    @property
     def has_factors(self) -> bool:
         """Whether factors are gathered: for themselves, for a model, or to train one."""
         return bool(self["factors"] or self.has_model or self.trains)
@@ -277,7 +282,7 @@ class Region:
             "landscape.relief": (self["landscape"] or {}).get("relief"),
             "glaciers": self["glaciers"] if self.has_factors else None,
             "climate": climate["path"] if climate and self.has_factors else None,
-            "labels": labels["path"] if self.trains else None,
+            "labels": labels["path"] if self.trains or self.is_judged else None,
             "stable_ground": self["stable_ground"],
             "moving_areas": self["moving_areas"],
             "corrections.delays": corrections["delays"] if self.moving else None,
@@ -572,6 +577,8 @@ def _factors(region: Region) -> Uses:
 def _fusion(region: Region) -> Uses:
     if region.has_model:
         yield "techniques pooled to one probability", "genest1986"
+        if region.is_judged:
+            yield "accuracy on ground unseen", "pontius2011 wilson1927 efron1994 naeini2015"
     how = region.model
     if how is None:
         return
@@ -585,8 +592,6 @@ def _fusion(region: Region) -> Uses:
         )
     if how["model"] in CLASSIFIERS:
         yield f"classifier: {how['model']}", CLASSIFIERS[how["model"]]
-    if region.name in how["regions"]:
-        yield "accuracy on held-out ground", "pontius2011 wilson1927 efron1994 naeini2015"
 
 
 def _inventory(region: Region) -> Uses:

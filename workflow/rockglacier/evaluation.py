@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
 FUSION = "fusion"  # the side of all techniques together
+LEFT_OUT = "fusion, region left out"  # the same by a model of other regions alone
 BINS = 10  # of a reliability curve
 EVEN = 50  # bins of it that hold alike many samples
 LIKELY = 0.1  # probability from which on ground might be looked at

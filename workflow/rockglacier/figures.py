@@ -102,6 +102,9 @@ THUMB = 2.3  # inches of a small map, with its bar
 SIGNED = ("northness", "eastness", "curvature", "position", "trend", "trend_z", "depression")
 # In the order of KIND_NAMES; those of rock glaciers as operators of RGIK inventories use them.
 KIND_COLOURS = ("0.93", "#c90000", "#faa307", "#7a5c3a", "#5790fc", "#964a8b")
+# Of the fusion, and of techniques alone; by mark and colour.
+SIDE_COLOURS = ("black", "#c90000", "#5790fc", "#faa307", "#964a8b", "#7a5c3a", "0.5")
+SIDE_MARKS = ("o", "s", "^", "v", "D", "P", "X")
 ARROWS = 28  # across the longer side of a map
 
 
@@ -1099,6 +1102,45 @@ def _outline(axes: Axes, objects: GeoDataFrame) -> None:
         for ring in (shape.exterior, *shape.interiors)
     ]
     axes.add_collection(LineCollection(rings, colors=LABEL_MARK["mec"], linewidths=0.8))
+
+
+def plot_reliability(
+    sides: Mapping[str, Mapping[str, Any]],
+    path: str | Path,
+    *,
+    title: str = "",
+    provenance: Mapping[str, str] | None = None,
+) -> None:
+    """Share of pixels that are rock glacier over the probability they were told, and their number.
+
+    ``sides``: of each the scores of pixels (:func:`rockglacier.evaluation.foretold`), the fusion
+    first. On the diagonal a probability is what it says.
+    """
+    with canvas(path, (6.3, 3.3), title, provenance) as figure:
+        curve, count = figure.subplots(1, 2, width_ratios=(1.15, 1.0))
+        curve.plot([0.0, 1.0], [0.0, 1.0], color="0.6", lw=0.8, ls=":")
+        for k, (name, pixels) in enumerate(sides.items()):
+            told, found, weight = (pixels["reliability"][n] for n in ("told", "found", "weight"))
+            look: dict[str, Any] = {"marker": SIDE_MARKS[k % len(SIDE_MARKS)], "ms": 3.0, "lw": 0.8}
+            look |= {"color": SIDE_COLOURS[k % len(SIDE_COLOURS)], "zorder": 3 - (k > 0)}
+            if not k:
+                look |= {"ms": 4.5, "lw": 1.6}
+            error = pixels["calibration_error_likely"]
+            said = "no such pixel" if math.isnan(error) else f"error {error:.3f}"
+            curve.plot(told, found, label=f"{name} ({said})", **look)
+            count.plot(told, weight, **look)
+        curve.set(xlim=(0.0, 1.0), ylim=(0.0, 1.0), xlabel="probability of rock glaciers, told",
+                  ylabel="share of rock glaciers, found")  # fmt: skip
+        curve.set_title("Reliability on ground unseen")
+        curve.set_box_aspect(1.0)
+        count.set(xlim=(0.0, 1.0), yscale="log", xlabel="probability of rock glaciers, told",
+                  ylabel="pixels")  # fmt: skip
+        count.set_title("Pixels of each bin")
+        count.set_box_aspect(1.0)
+        figure.legend(
+            loc="outside lower left", ncols=2, fontsize=7,
+            title="error: of pixels told 0.1 or more", alignment="left", title_fontsize=7,
+        )  # fmt: skip
 
 
 def _page(

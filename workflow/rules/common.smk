@@ -428,6 +428,7 @@ def figures_of(wildcards):
     found += ["snow"] if REGIONS[wildcards.region]["optical"] else []
     found += ["factors"] if REGIONS[wildcards.region]["factors"] else []
     found += ["probability"] if region_probability(wildcards) else []
+    found += ["reliability"] if region_accuracy(wildcards) else []
     for track, keys in REGIONS[wildcards.region]["tracks"].items():
         kinds = {"displacement": ["geometry", "velocity"], "grd": ["geometry"]}.get(
             keys["source"], named
@@ -692,11 +693,26 @@ def model_job(wildcards):
     return Wildcards(model=REGIONS[wildcards.region]["model"])
 
 
+def only_regions(holds):
+    """The wildcard pattern of regions of which ``holds`` is true."""
+    return "|".join(filter(holds, REGIONS)) or "(?!)"
+
+
+def trains_its_model(region):
+    """Whether the region trains the model that it names."""
+    return region in MODELS.get(REGIONS[region]["model"] or "", {}).get("regions", [])
+
+
+def is_judged_alone(region):
+    """Whether the region has labels and a map by a model of others."""
+    keys = REGIONS[region]
+    mapped = keys["model"] or keys["model_file"]
+    return bool(keys["labels"] and mapped) and not trains_its_model(region)
+
+
 def region_accuracy(wildcards):
-    """The region's accuracy, where it trains the model that it names."""
-    keys = REGIONS[wildcards.region]
-    trains = MODELS.get(keys["model"] or "", {}).get("regions", [])
-    if wildcards.region in trains:
+    """The region's accuracy, where it has labels and a model."""
+    if trains_its_model(wildcards.region) or is_judged_alone(wildcards.region):
         return f"{config['results']}/{wildcards.region}/accuracy.csv"
     return []
 
@@ -734,7 +750,7 @@ def citing(wildcards):
 
 
 def paper_regions():
-    """Regions with an inventory that train the model that they name: those of the paper."""
+    """Regions with an inventory and an accuracy: those of the paper."""
     jobs = [Wildcards(region=region) for region in REGIONS]
     return [job.region for job in jobs if region_accuracy(job) and region_inventory(job)]
 
@@ -745,8 +761,8 @@ def of_paper(*products):
     def find(wildcards):
         if not paper_regions():
             raise WorkflowError(
-                "the figures of a paper need a region with labels, a model that it trains and a "
-                f"velocity; none of {', '.join(REGIONS)} is one: name one, such as --config "
+                "the figures of a paper need a region with labels, a model and a velocity; "
+                f"none of {', '.join(REGIONS)} is one: name one, such as --config "
                 "regions=sandbox."
             )
         return [f"{config['results']}/{r}/{name}" for r in paper_regions() for name in products]
@@ -756,7 +772,8 @@ def of_paper(*products):
 
 def frozen_models():
     """The settings of the models of the paper's regions, by name."""
-    return {name: MODELS[name] for name in {REGIONS[r]["model"]: 0 for r in paper_regions()}}
+    named = {REGIONS[region]["model"]: 0 for region in paper_regions()}
+    return {name: MODELS[name] for name in named if name}
 
 
 def frozen_regions():

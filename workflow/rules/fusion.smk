@@ -63,7 +63,11 @@ rule train_model:
         grids=mapped_by_model("grid.json"),
     output:
         model="<results>/models/{model}.skops",
-        fates="<results>/models/{model}_factors.csv",
+        fates=report(
+            "<results>/models/{model}_factors.csv",
+            category="models",
+            labels={"track": "{model}", "figure": "fate of each factor, and why"},
+        ),
     log:
         "<results>/models/logs/train_model_{model}.log",
     benchmark:
@@ -99,6 +103,8 @@ rule validate_model:
         "<results>/{region}/logs/validate_model.log",
     benchmark:
         "<results>/{region}/benchmarks/validate_model.tsv"
+    wildcard_constraints:
+        region=only_regions(trains_its_model),
     conda:
         "../../envs/fusion.yaml"
     resources:
@@ -141,6 +147,37 @@ rule map_probability:
         "../../scripts/map_probability.py"
 
 
+rule score_map:
+    input:
+        grid="<results>/{region}/grid.json",
+        labels="<results>/{region}/labels.gpkg",
+        relief="<results>/{region}/relief.zarr",
+        probability="<results>/{region}/probability.tif",
+        classes="<results>/{region}/classes.tif",
+        model=model_of_region,
+    output:
+        evaluation="<results>/{region}/evaluation.json",
+        table="<results>/{region}/accuracy.csv",
+    log:
+        "<results>/{region}/logs/score_map.log",
+    benchmark:
+        "<results>/{region}/benchmarks/score_map.tsv"
+    wildcard_constraints:
+        region=only_regions(is_judged_alone),
+    conda:
+        "../../envs/fusion.yaml"
+    resources:
+        mem_mb=megabytes(2500, 5),
+        runtime=minutes(20, 1),
+    params:
+        unknown_m=setting("sampling/object_buffer_m"),
+        code=digest("fusion.validation"),
+    message:
+        "{wildcards.region}: accuracy of the map by a model of other regions"
+    script:
+        "../../scripts/score_map.py"
+
+
 rule plot_probability:
     input:
         grid="<results>/{region}/grid.json",
@@ -172,3 +209,32 @@ rule plot_probability:
         "{wildcards.region}: figure of the probability"
     script:
         "../../scripts/plot_probability.py"
+
+
+rule plot_reliability:
+    input:
+        evaluation="<results>/{region}/evaluation.json",
+    output:
+        figure=report(
+            "<results>/{region}/figures/reliability.png",
+            category="{region}",
+            labels={"track": "all", "figure": "reliability of probabilities"},
+        ),
+    log:
+        "<results>/{region}/logs/plot_reliability.log",
+    benchmark:
+        "<results>/{region}/benchmarks/plot_reliability.tsv"
+    group:
+        "products"
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=megabytes(500, 0),
+        runtime=minutes(5, 0),
+    params:
+        title=setting("name"),
+        code=digest("evaluation", "figures"),
+    message:
+        "{wildcards.region}: figure of the reliability of probabilities"
+    script:
+        "../../scripts/plot_reliability.py"

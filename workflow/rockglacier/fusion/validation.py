@@ -2,6 +2,8 @@
 
 All is done anew in each fold: factors are chosen, models fitted, thresholds set, on other ground.
 What is judged is the way of training on these labels, for the fusion and for each technique alone.
+A fold is of blocks of ground, which tell of more ground like it; or it is a whole region, which
+tells of a region that has no labels.
 """
 
 from __future__ import annotations
@@ -111,6 +113,32 @@ def held_out(
     else:
         outlined = objects.chosen(part.found, worth)
     return HeldOut(maps, outlined, {n: m.fates for n, m in models.items()})
+
+
+def region_left_out(
+    samples: pd.DataFrame, region: str, techniques: Mapping[str, Sequence[str]], how: training.How,
+    factors: xr.Dataset, grid: Grid, *, rows: int = 512,
+) -> tuple[xr.Dataset, np.ndarray]:  # fmt: skip
+    """Maps of all of ``region`` by a model of the other regions of ``samples``, and its objects.
+
+    Factors are chosen, the model is fitted and calibrated and thresholds are set without it; they
+    tell what objects are (``number`` as of :class:`HeldOut`). ``factors`` are those of the region.
+
+    Raises
+    ------
+    RockGlacierError
+        There is no other region, or it lacks what a model needs.
+    """
+    others = samples[(samples["region"] != region).to_numpy()].reset_index(drop=True)
+    if others.empty:
+        raise RockGlacierError(
+            f"the model is of {region} alone, so that it cannot be left out: name one more region "
+            "with labels under the model's regions."
+        )
+    model = training.train(others, techniques, how)
+    logger.info("%s left out: a model of %s", region, ", ".join(model.notes["regions"]))
+    maps = mapping.whole(factors, model, rows=rows)
+    return maps, model.objects(maps["probability"].transpose(*MAP).values, grid)
 
 
 def kinds_known(labels: GeoDataFrame, grid: Grid, *, unknown_m: float = 0.0) -> np.ndarray:
@@ -289,6 +317,15 @@ def _by_kind(told: np.ndarray, truth: np.ndarray, pairs: np.ndarray) -> dict[str
         )
         for kind in ACTIVITIES.values()
     }  # fmt: skip
+
+
+def counted(fates: Mapping[int, pd.DataFrame]) -> dict[str, dict[str, int]]:
+    """Of each factor, in how many folds it met which fate (``fates``: of :class:`HeldOut`)."""
+    every = pd.concat(fates.values())
+    found: dict[str, dict[str, int]] = {}
+    for row in every.groupby(["factor", "fate"]).size().reset_index().itertuples(index=False):
+        found.setdefault(str(row[0]), {})[str(row[1])] = int(row[2])
+    return found
 
 
 def alone(techniques: Mapping[str, Sequence[str]]) -> dict[str, dict[str, list[str]]]:
