@@ -60,7 +60,7 @@ if __name__ == "__main__":
     reviewed = review.read_reviewed(how["reviewed"], grid.crs) if how["reviewed"] else None
     former = assemble.read_former(how["former"], grid.crs) if how["former"] else None
     objects = assemble.with_names(review.reviewed_over(candidates, reviewed), former)
-    techniques = list(model.model.techniques)
+    techniques = list(model.model.techniques_)
     told = assemble.describe(objects, maps, grid, techniques=techniques, period=period)
     source = maps["velocity_source"].values if "velocity_source" in maps else None
     areas = moving.moving_areas(

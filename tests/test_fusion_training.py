@@ -142,6 +142,20 @@ def test_a_model_file_says_the_same_and_where_it_comes_from(
     )
 
 
+def test_the_overlay_is_trained_kept_and_mapped_as_the_others_are(tmp_path: Path, ground) -> None:  # type: ignore[no-untyped-def]
+    _, factors, kind, samples, techniques = ground
+    how = dataclasses.replace(HOW, model="overlay", bootstraps=2)
+    training.save(training.train(samples, techniques, how), tmp_path / "m.skops", provenance={})
+    trained = training.load(tmp_path / "m.skops")
+    assert sum(trained.notes["powers"].values()) == pytest.approx(1.0, abs=0.01)
+    assert not hasattr(trained.model, "held_out_") and trained.model.best_.shape[0] == 5
+    maps = mapping.probabilities(factors, trained)
+    glacier = np.isin(kind, [Kind.ACTIVE, Kind.RESTING]).ravel()
+    P = maps["probability"].values.ravel()
+    assert roc_auc_score(glacier, P) > 0.85
+    assert P.mean() == pytest.approx(glacier.mean(), abs=0.02)
+
+
 def test_what_is_no_model_is_refused(tmp_path: Path, ground, trained) -> None:  # type: ignore[no-untyped-def]
     _, factors, *_ = ground
     (tmp_path / "no.skops").write_text("nothing")

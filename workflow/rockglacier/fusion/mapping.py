@@ -15,8 +15,7 @@ from rockglacier.bands import cut
 from rockglacier.conventions import KIND_NAMES, MAP, ROCK_GLACIERS, Kind, describe
 from rockglacier.errors import SceneError
 from rockglacier.factors import CLIMATE, OUTLINES, TERRAIN
-from rockglacier.fusion.models import Pooled
-from rockglacier.fusion.training import Trained, rock_glacier
+from rockglacier.fusion.training import Fitted, Trained, rock_glacier
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +98,7 @@ def _descriptions() -> dict[str, tuple[str, str]]:
 
 def _fill(
     maps: dict[str, np.ndarray], here: np.ndarray, factors: xr.Dataset, trained: Trained,
-    others: Sequence[Pooled],
+    others: Sequence[Fitted],
 ) -> None:  # fmt: skip
     """Tell of the pixels ``here`` (y, x; bool)."""
     if not here.any():
@@ -120,7 +119,7 @@ def _fill(
     for kind in Kind:
         maps[NAMES[kind]][here] = np.where(told, P[:, kind], np.nan)
     maps["kind"][here] = np.where(told, kinds_of(P, trained.even), np.nan)
-    names = list(trained.model.techniques)
+    names = list(trained.model.techniques_)
     looks = [k for k, name in enumerate(names) if name not in EVERYWHERE]
     maps["valid_techniques"][here] = saw[:, looks].sum(axis=1)
     speaks = trained.model.speaks(X, ROCK_GLACIERS)

@@ -8,8 +8,9 @@ Source
 ------
 Logarithmic pooling of probabilities: Genest & Zidek (1986), doi:10.1214/ss/1177013825. Weights of
 experts from held-out data: Wolpert (1992), doi:10.1016/S0893-6080(05)80023-1. Calibration: Platt
-(1999), Advances in Large Margin Classifiers, 61. Overlay of the best factor of each technique by
-its AUC: the literal reading of "fusion through selecting and combining the optimum factors".
+(1999), Advances in Large Margin Classifiers, 61. The overlay of the best factor of each technique
+by its AUC is the literal reading of "fusion through selecting and combining the optimum factors";
+it stands beside pooling.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import log_softmax, logsumexp
+from scipy.special import log_softmax, logit, logsumexp
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -39,6 +40,7 @@ Model = Literal[
 MODELS: tuple[str, ...] = get_args(Model)
 LEAST_KNOWN = 0.5  # of a technique's factors, below which it saw nothing
 FLOOR = 1e-6  # of a probability
+FAINT = 0.005  # of an overlay
 STEADY = 0.005  # penalty on powers that depart from one, of a nat a sample
 TREES, LEAF = 500, 20
 ROUNDS = 60  # of boosting
@@ -48,8 +50,6 @@ def estimator(model: Model, *, seed: int = 0) -> Any:
     """A classifier of factors (sample, factor; NaN where unknown) of one technique."""
     if model in ("information value", "frequency ratio", "weights of evidence"):
         return Bivariate(model)
-    if model == "overlay":
-        return Overlay()
     if model == "random forest":
         forest = RandomForestClassifier(
             TREES, min_samples_leaf=LEAF, max_features="sqrt", random_state=seed
@@ -62,6 +62,15 @@ def estimator(model: Model, *, seed: int = 0) -> Any:
         )  # fmt: skip
         return CalibratedClassifierCV(boosted, method="sigmoid", cv=3)
     return Additive()
+
+
+def classifier(
+    model: Model, techniques: Mapping[str, Sequence[int]], *, seed: int = 0
+) -> Pooled | Overlay:
+    """A classifier of the factors of all ``techniques`` (of each, the columns)."""
+    if model == "overlay":
+        return Overlay(techniques)
+    return Pooled(techniques, estimator(model, seed=seed))
 
 
 class Additive(OfGround):
@@ -103,33 +112,69 @@ class Additive(OfGround):
 
 
 class Overlay(OfGround):
-    """Classifier by ranks of factors, weighted by how well each alone tells a kind.
+    """Classifier by the best factor of each technique, weighted by how well it tells a kind.
 
-    The rank of a factor among the samples (its share below) is its membership, turned round where
-    low values tell the kind. Memberships are weighted by AUC - 0.5. Of a kind the overlay is their
-    mean; multinomial logistic regression makes probabilities of the overlays of all kinds.
+    Of each kind and technique the factor is taken whose area under the curve (AUC; the kind against
+    all others) is farthest from 0.5. Its rank among samples (the share below it) is the membership
+    of a place, turned round where low values tell the kind. The overlay of a kind is the mean of
+    memberships, weighted by (AUC - 0.5) over the sum of these; a technique that is missing is left
+    out, and the weights of the others add up to one again. Multinomial logistic regression of the
+    log-odds of overlays of held-out ground makes probabilities of them.
+
+    Parameters
+    ----------
+    techniques
+        Of each technique, the columns of its factors; None: each factor is one of its own.
+    folds
+        Folds by ground, on which overlays are made probabilities.
+
+    Attributes
+    ----------
+    classes_
+        Kinds, ascending.
+    best_, power_
+        Of each kind and technique (kind, technique), the column of its best factor, and how far its
+        AUC is from 0.5: below 0 where low values tell the kind.
+    held_out_
+        Probability (sample, kind) of the samples, by overlays of other ground.
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Overlay:
-        """Fit to ``X`` (sample, factor) and the kinds ``y`` (sample)."""
+    def __init__(
+        self, techniques: Mapping[str, Sequence[int]] | None = None, folds: int = 4
+    ) -> None:
+        self.techniques = techniques
+        self.folds = folds
+
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, judged_only: Any = None
+    ) -> Overlay:
+        """Fit as :meth:`Pooled.fit` does."""
         X, y = validate_data(self, X, y, ensure_all_finite="allow-nan")
         check_classification_targets(y)
         weight = _check_sample_weight(sample_weight, X)
+        self.techniques_ = _techniques(self.techniques, [[k] for k in range(X.shape[1])])
         self.classes_, kind = np.unique(y, return_inverse=True)
-        self.quantiles_ = _quantiles(X, weight)
-        self.power_ = np.zeros((self.classes_.size, X.shape[1]))
-        for k in range(self.classes_.size):
-            for f, values in enumerate(X.T):
-                known = np.isfinite(values) & (weight > 0)
-                is_kind = kind[known] == k
-                if is_kind.any() and not is_kind.all():
-                    auc = roc_auc_score(is_kind, values[known], sample_weight=weight[known])
-                    self.power_[k, f] = float(auc) - 0.5
-        self.model_ = None
+        teaches = np.ones(kind.size, bool) if judged_only is None else ~np.asarray(judged_only)
+        # Ranks among kinds that count alike: else nearly all would be those of other ground.
+        total = np.bincount(kind[teaches], weight[teaches], self.classes_.size)
+        total = np.where(total > 0, total, 1.0)
+        # Of whole weights a whole number, so that quantiles are the same however they are added.
+        alike = weight * np.array([np.delete(total, k).prod() for k in range(total.size)])[kind]
+        # Without ground to part them by, samples are told by ranks that they helped to learn.
+        fold = np.zeros(kind.size, int) if groups is None else _dealt(groups, self.folds)
+        overlays = np.full((kind.size, self.classes_.size), 0.5)
+        for one in np.unique(fold):
+            test = fold == one
+            own = teaches & ~test if teaches[~test].any() else teaches
+            self._rank(X[own], kind[own], weight[own], alike[own])
+            overlays[test] = _overlays(*self._memberships(X[test]))
+        self._rank(X[teaches], kind[teaches], weight[teaches], alike[teaches])
+        self.model_: Any = None
+        self.held_out_ = np.ones((kind.size, 1))
         if self.classes_.size > 1:
-            scores = self._overlays(X)
-            self.model_ = LogisticRegression(C=10.0, solver="newton-cholesky")
-            self.model_.fit(scores, y, sample_weight=weight)
+            self.model_ = LogisticRegression(C=100.0, solver="newton-cholesky", max_iter=200)
+            self.model_.fit(_faint(overlays[teaches]), y[teaches], sample_weight=weight[teaches])
+            self.held_out_ = self._probabilities(overlays)
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -138,19 +183,75 @@ class Overlay(OfGround):
         X = validate_data(self, X, reset=False, ensure_all_finite="allow-nan")
         if self.model_ is None:
             return np.ones((X.shape[0], 1))
-        return np.asarray(self.model_.predict_proba(self._overlays(X)))
+        return self._probabilities(_overlays(*self._memberships(X)))
 
-    def _overlays(self, X: np.ndarray) -> np.ndarray:
-        """Weighted mean membership (sample, kind), 0.5 where nothing is known."""
-        rank = _ranks(X, self.quantiles_)
-        out = np.full((X.shape[0], self.classes_.size), 0.5)
-        for k, power in enumerate(self.power_):
-            weight = np.where(np.isfinite(X), np.abs(power), 0.0)
-            member = np.where(power >= 0.0, rank, 1.0 - rank)
-            total = weight.sum(axis=1)
-            told = (weight * np.nan_to_num(member)).sum(axis=1)
-            np.divide(told, total, out=out[:, k], where=total > 0.0)
+    def speaks(self, X: np.ndarray, kinds: Sequence[int]) -> np.ndarray:
+        """Log-odds (sample, technique) of ``kinds`` that would be gone without each."""
+        member, weight = self._memberships(np.asarray(X, float))
+        inside = np.isin(self.classes_, list(kinds))
+        out = np.zeros((X.shape[0], weight.shape[2]))
+        if self.model_ is None or not inside.any() or inside.all():
+            return out
+        whole = self._log_odds(_overlays(member, weight), inside)
+        for k in range(out.shape[1]):
+            rest = weight.copy()
+            rest[:, :, k] = 0.0
+            out[:, k] = whole - self._log_odds(_overlays(member, rest), inside)
         return out
+
+    def saw(self, X: np.ndarray) -> np.ndarray:
+        """Whether the best factor of any kind is known of each technique (sample, technique)."""
+        _, weight = self._memberships(np.asarray(X, float))
+        return np.asarray((weight > 0.0).any(axis=1))
+
+    def _rank(self, X: np.ndarray, kind: np.ndarray, weight: np.ndarray, alike: np.ndarray) -> None:
+        """Learn ranks, and the best factor of each technique for each kind."""
+        self.quantiles_ = _quantiles(X, alike)
+        beyond = np.zeros((self.classes_.size, X.shape[1]))
+        for k in range(self.classes_.size):
+            for f, values in enumerate(X.T):
+                known = np.isfinite(values) & (weight > 0)
+                is_kind = kind[known] == k
+                if is_kind.any() and not is_kind.all():
+                    auc = roc_auc_score(is_kind, values[known], sample_weight=weight[known])
+                    beyond[k, f] = float(auc) - 0.5
+        columns = list(self.techniques_.values())
+        self.best_ = np.array([
+            [own[int(np.argmax(np.abs(told[own])))] if own else -1 for own in columns]
+            for told in beyond
+        ])  # fmt: skip
+        power = np.take_along_axis(beyond, np.fmax(self.best_, 0), axis=1)
+        self.power_ = np.where(self.best_ >= 0, power, 0.0)
+
+    def _memberships(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Membership and power (sample, kind, technique); 0.5 and 0 where it is unknown."""
+        rank = _ranks(X, self.quantiles_)[:, np.fmax(self.best_, 0)]
+        known = np.isfinite(rank) & (self.best_ >= 0)
+        member = np.where(known, np.where(self.power_ >= 0.0, rank, 1.0 - rank), 0.5)
+        return member, np.where(known, np.abs(self.power_), 0.0)
+
+    def _probabilities(self, overlays: np.ndarray) -> np.ndarray:
+        out = np.zeros(overlays.shape)
+        own = np.searchsorted(self.classes_, self.model_.classes_)
+        out[:, own] = self.model_.predict_proba(_faint(overlays))
+        return out
+
+    def _log_odds(self, overlays: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        P = np.fmax(self._probabilities(overlays), FLOOR)
+        return np.asarray(np.log(P[:, inside].sum(axis=1) / P[:, ~inside].sum(axis=1)))
+
+
+def _faint(overlays: np.ndarray) -> np.ndarray:
+    """Log-odds of overlays, whose ranks are told to a hundredth."""
+    return np.asarray(logit(np.clip(overlays, FAINT, 1.0 - FAINT)))
+
+
+def _overlays(member: np.ndarray, power: np.ndarray) -> np.ndarray:
+    """Mean membership (sample, kind) weighted by power, of the techniques that are known; 0.5."""
+    total = power.sum(axis=2)
+    told = (power * member).sum(axis=2)
+    whole: np.ndarray = np.divide(told, total, out=np.full(total.shape, 0.5), where=total > 0.0)
+    return whole
 
 
 class Pooled(OfGround):
@@ -159,7 +260,7 @@ class Pooled(OfGround):
     Parameters
     ----------
     techniques
-        Of each technique, the columns of its factors.
+        Of each technique, the columns of its factors; None: all factors are of one.
     base
         Classifier of one technique's factors, cloned for each.
     folds
@@ -178,8 +279,9 @@ class Pooled(OfGround):
     """
 
     def __init__(
-        self, techniques: Mapping[str, Sequence[int]], base: Any = None, folds: int = 4
-    ) -> None:
+        self, techniques: Mapping[str, Sequence[int]] | None = None, base: Any = None,
+        folds: int = 4,
+    ) -> None:  # fmt: skip
         self.techniques = techniques
         self.base = base
         self.folds = folds
@@ -196,6 +298,7 @@ class Pooled(OfGround):
         X, y = validate_data(self, X, y, ensure_all_finite="allow-nan")
         check_classification_targets(y)
         weight = _check_sample_weight(sample_weight, X)
+        self.techniques_ = _techniques(self.techniques, [range(X.shape[1])])
         self.classes_, kind = np.unique(y, return_inverse=True)
         base = estimator("logistic regression") if self.base is None else self.base
         teaches = np.ones(kind.size, bool) if judged_only is None else ~np.asarray(judged_only)
@@ -208,7 +311,7 @@ class Pooled(OfGround):
             name: self._fitted(
                 base, X[teaches][:, list(columns)], kind[teaches], alike[teaches], groups[teaches]
             )
-            for name, columns in self.techniques.items()
+            for name, columns in self.techniques_.items()
         }
         held_out = self._held_out(base, X, kind, alike, groups, teaches)
         self.power_, self.shift_ = self._powers(
@@ -222,16 +325,16 @@ class Pooled(OfGround):
         """Probability (sample, kind); the shares of kinds where no technique saw anything."""
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, ensure_all_finite="allow-nan")
-        told = np.stack([self._odds(name, X) for name in self.techniques])
+        told = np.stack([self._odds(name, X) for name in self.techniques_])
         return np.asarray(np.exp(log_softmax(self._pool(told, self.power_, self.shift_), axis=1)))
 
     def speaks(self, X: np.ndarray, kinds: Sequence[int]) -> np.ndarray:
         """Log-odds (sample, technique) by which each speaks for ``kinds``, against all others."""
         inside = np.isin(self.classes_, list(kinds))
         X = np.asarray(X, float)
-        out = np.zeros((X.shape[0], len(self.techniques)))
+        out = np.zeros((X.shape[0], len(self.techniques_)))
         if inside.any() and not inside.all():
-            for k, name in enumerate(self.techniques):
+            for k, name in enumerate(self.techniques_):
                 told = self.power_[k] * self._odds(name, X)
                 out[:, k] = logsumexp(told[:, inside], axis=1) - logsumexp(told[:, ~inside], axis=1)
                 out[:, k] -= np.log(inside.sum() / (~inside).sum())
@@ -240,7 +343,7 @@ class Pooled(OfGround):
     def saw(self, X: np.ndarray) -> np.ndarray:
         """Whether each technique (sample, technique) knows half of its factors or more."""
         return np.stack(
-            [_known(np.asarray(X, float)[:, list(c)]) for c in self.techniques.values()], axis=1
+            [_known(np.asarray(X, float)[:, list(c)]) for c in self.techniques_.values()], axis=1
         )
 
     @staticmethod
@@ -269,7 +372,7 @@ class Pooled(OfGround):
 
     def _odds(self, name: str, X: np.ndarray, model: Any = None) -> np.ndarray:
         """What a technique says (sample, kind): log p about its mean; 0 where it saw nothing."""
-        part = X[:, list(self.techniques[name])]
+        part = X[:, list(self.techniques_[name])]
         return self._said(self.models_[name] if model is None else model, part)
 
     def _said(self, model: Any, part: np.ndarray) -> np.ndarray:
@@ -292,14 +395,14 @@ class Pooled(OfGround):
     ) -> np.ndarray:  # fmt: skip
         """What techniques say (technique, sample, kind) of ground that they were not fitted to."""
         fold = _dealt(groups, self.folds)
-        out = np.zeros((len(self.techniques), kind.size, self.classes_.size))
+        out = np.zeros((len(self.techniques_), kind.size, self.classes_.size))
         number = int(fold.max()) + 1
         if number < 2:
-            return np.stack([self._odds(name, X) for name in self.techniques])
+            return np.stack([self._odds(name, X) for name in self.techniques_])
         for one in range(number):
             test = fold == one
             own = teaches & ~test
-            for k, columns in enumerate(self.techniques.values()):
+            for k, columns in enumerate(self.techniques_.values()):
                 part = X[:, list(columns)]
                 model = self._fitted(base, part[own], kind[own], weight[own], groups[own])
                 out[k, test] = self._said(model, part[test])
@@ -335,6 +438,15 @@ class Pooled(OfGround):
         bounds = [(0.0, 1.5)] * count + [(-3.0, 3.0)] * kinds
         found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
         return found[:count], found[count:]
+
+
+def _techniques(
+    given: Mapping[str, Sequence[int]] | None, otherwise: Sequence[Sequence[int]]
+) -> dict[str, list[int]]:
+    """Columns of each technique: those ``given``, else one of each part of ``otherwise``."""
+    if given is None:
+        return {str(k): list(columns) for k, columns in enumerate(otherwise)}
+    return {name: list(columns) for name, columns in given.items()}
 
 
 def _dealt(groups: np.ndarray, folds: int) -> np.ndarray:

@@ -23,13 +23,14 @@ from rockglacier.errors import ConfigurationError, RockGlacierError, SceneError
 from rockglacier.fusion import calibration, selection
 from rockglacier.fusion.folds import SpatialFolds, variogram
 from rockglacier.fusion.labels import BACKGROUND, SAMPLES
-from rockglacier.fusion.models import MODELS, Model, Pooled, estimator
+from rockglacier.fusion.models import MODELS, Model, Overlay, Pooled, classifier, estimator
 from rockglacier.fusion.objects import Judge
 from rockglacier.grid import Grid
 from rockglacier.inventory.outlines import HOLE_KM2, LEAST_KM2, Shape, labelled
 
 logger = logging.getLogger(__name__)
 
+Fitted = Pooled | Overlay
 FORMAT = 2  # of the model file
 ASKED = 4000  # samples by which factors are chosen
 CORE = 8.0  # ASSUME: times the odds of its edge that an object's core has
@@ -72,8 +73,8 @@ class Trained:
 
     factors: list[str]
     fates: pd.DataFrame
-    model: Pooled
-    others: list[Pooled]
+    model: Fitted
+    others: list[Fitted]
     bend: calibration.Bend
     low: float
     even: float
@@ -94,7 +95,7 @@ class Trained:
             return labelled(probability, grid, Shape(self.low, self.high, least_km2, hole_km2))
         return self.judge.labelled(probability, grid, least_km2=least_km2, hole_km2=hole_km2)
 
-    def probabilities(self, X: np.ndarray, *, models: Sequence[Pooled] | None = None) -> np.ndarray:
+    def probabilities(self, X: np.ndarray, *, models: Sequence[Fitted] | None = None) -> np.ndarray:
         """Probability (model, sample, kind; all of :class:`Kind`) of factors (sample, factor)."""
         found = []
         for model in [self.model] if models is None else models:
@@ -102,7 +103,7 @@ class Trained:
         return np.stack(found)
 
 
-def _of_all_kinds(P: np.ndarray, model: Pooled) -> np.ndarray:
+def _of_all_kinds(P: np.ndarray, model: Fitted) -> np.ndarray:
     """``P`` (sample, kind that ``model`` knows) over all of :class:`Kind`, 0 of the others."""
     out = np.zeros((len(P), len(Kind)))
     out[:, model.classes_.astype(int)] = P
@@ -191,7 +192,6 @@ def train(
     folds = folds_of(samples, how, block_m=block_m)
     splits = _usable(list(folds.split(samples, y)), y)
     splits = [(a[~edge[a]], b[~edge[b]]) for a, b in splits]
-    base = estimator(how.model, seed=how.seed)
     # Choosing asks hundreds of models: the quickest, of some of the samples, answers for all.
     asked = _some(len(y), splits, how.seed)
     all_fates, used = [], {}
@@ -210,9 +210,11 @@ def train(
     columns = {t: [factors.index(name) for name in names] for t, names in used.items()}
     X = samples[factors].to_numpy(np.float64)
     blocks = folds.blocks()
-    model = Pooled(columns, base).fit(X, y, sample_weight=weight, groups=blocks, judged_only=edge)
+    model = classifier(how.model, columns, seed=how.seed).fit(
+        X, y, sample_weight=weight, groups=blocks, judged_only=edge
+    )
     X, blocks = X[~edge], blocks[~edge]
-    others = list(_resampled(X, y[~edge], weight[~edge], blocks, columns, base, how))
+    others = list(_resampled(X, y[~edge], weight[~edge], blocks, columns, how))
     held_out = rock_glacier(_of_all_kinds(model.held_out_, model))
     truth = np.isin(y, [int(kind) for kind in ROCK_GLACIERS])
     bend = calibration.fitted(held_out, truth, weight)
@@ -224,7 +226,7 @@ def train(
     notes = {
         "kinds": kinds, "samples": len(samples), "digest": digest(samples), **_plain(how),
         "regions": sorted(set(samples.get("region", pd.Series(["?"])))),
-        "powers": dict(zip(columns, np.round(model.power_, 3).tolist(), strict=True)),
+        "powers": dict(zip(columns, _powers(model), strict=True)),
     }  # fmt: skip
     told = pd.concat(all_fates, ignore_index=True)
     return Trained(factors, told, model, others, bend, low, even, high, block_m, notes)
@@ -375,8 +377,8 @@ def block_side(samples: pd.DataFrame, techniques: Mapping[str, Sequence[str]], h
 
 def _resampled(
     X: np.ndarray, y: np.ndarray, weight: np.ndarray, blocks: np.ndarray,
-    columns: Mapping[str, Sequence[int]], base: Any, how: How,
-) -> Iterator[Pooled]:  # fmt: skip
+    columns: Mapping[str, Sequence[int]], how: How,
+) -> Iterator[Fitted]:  # fmt: skip
     """Models of ground whose blocks are drawn anew, with replacement."""
     rng = np.random.default_rng(how.seed)
     names = np.unique(blocks)
@@ -390,9 +392,21 @@ def _resampled(
             continue
         worth = weight[rows] * count[blocks[rows]]
         made += 1
-        yield Pooled(columns, base).fit(X[rows], y[rows], sample_weight=worth, groups=blocks[rows])
+        model = classifier(how.model, columns, seed=how.seed)
+        yield model.fit(X[rows], y[rows], sample_weight=worth, groups=blocks[rows])
     if made < how.bootstraps:
         logger.warning("%d of %d models of resampled ground hold every kind", made, how.bootstraps)
+
+
+def _powers(model: Fitted) -> list[float]:
+    """How much each technique counts."""
+    if isinstance(model, Pooled):
+        power = model.power_
+    else:
+        glacier = np.isin(model.classes_, [int(kind) for kind in ROCK_GLACIERS])
+        power = np.abs(model.power_)[glacier if glacier.any() else ~glacier].mean(axis=0)
+        power = power / max(float(power.sum()), 1e-12)
+    return [round(float(one), 3) for one in power]
 
 
 def _thresholds(P: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> tuple[float, float, float]:
