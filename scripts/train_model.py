@@ -1,5 +1,6 @@
 """Model of the kind of ground and of which ground is an object; the fate of each factor."""
 
+import json
 from pathlib import Path
 
 import geopandas
@@ -33,6 +34,13 @@ if __name__ == "__main__":
         logger.warning("too few outlines are known to learn what objects are: thresholds tell them")
     for technique, power in trained.notes["powers"].items():
         logger.info("%s counts %.2f", technique, power)
+    for path in snakemake.input.evaluations:
+        document = json.loads(Path(path).read_text())
+        trained.notes["held_out"][Path(path).parent.name] = training.scores_of(document)
+    # No output: Snakemake would take away what tells the number of the version before.
+    history = Path(snakemake.output.model).with_name(f"{snakemake.wildcards.model}_versions.csv")
+    io.write_table(training.entered(trained, history), history)
+    logger.info("version %d", trained.notes["version"])
     io.write_table(trained.fates, snakemake.output.fates)
     training.save(
         trained,

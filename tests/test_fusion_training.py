@@ -142,6 +142,29 @@ def test_a_model_file_says_the_same_and_where_it_comes_from(
     )
 
 
+def test_a_model_trained_anew_is_the_next_version_and_tells_how_well_it_did(
+    tmp_path: Path, trained
+) -> None:  # type: ignore[no-untyped-def]
+    assert 0.85 < trained.notes["inner_folds"]["roc_auc"] < 1.0
+    pixels = dict.fromkeys(training.SCORES, 0.9)
+    side = {"pixels": pixels, "objects": dict.fromkeys(("precision", "recall", "f1"), 0.7)}
+    document = {"sides": {"fusion": side}, "region_left_out": {"sides": {"fusion": side}}}
+    told = training.scores_of(document)
+    assert told["object_f1"] == told["region_left_out_object_f1"] == 0.7
+    assert "region_left_out_roc_auc" not in training.scores_of({"sides": {"fusion": side}})
+    notes = trained.notes | {"held_out": {"alps": told}}
+    for version in (1, 2, 3):
+        again = dataclasses.replace(trained, notes=dict(notes))
+        found = training.entered(again, tmp_path / "m_versions.csv")
+        found.to_csv(tmp_path / "m_versions.csv", index=False)
+        assert again.notes["version"] == version and list(found["version"]) == [
+            *range(1, version + 1)
+        ]
+    assert (found["alps_roc_auc"] == 0.9).all() and found["digest"].nunique() == 1
+    training.save(again, tmp_path / "m.skops", provenance={})
+    assert training.load(tmp_path / "m.skops").notes == again.notes
+
+
 def test_the_overlay_is_trained_kept_and_mapped_as_the_others_are(tmp_path: Path, ground) -> None:  # type: ignore[no-untyped-def]
     _, factors, kind, samples, techniques = ground
     how = dataclasses.replace(HOW, model="overlay", bootstraps=2)

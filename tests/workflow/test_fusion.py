@@ -139,6 +139,12 @@ def test_the_model_says_what_made_it(fusion_run):
     samples = xr.open_zarr(fusion_run.results / "alpha" / "samples.zarr", consolidated=False)
     assert trained.notes["regions"] == ["alpha"]
     assert trained.notes["samples"] == samples.sizes["sample"] > 1800
+    document = json.loads((fusion_run.results / "alpha" / "evaluation.json").read_text())
+    told = trained.notes["held_out"]["alpha"]
+    assert told["roc_auc"] == document["sides"]["fusion"]["pixels"]["roc_auc"]
+    versions = pd.read_csv(folder / "alps-1_versions.csv")
+    assert list(versions["version"]) == [trained.notes["version"]] == [1]
+    assert list(versions["digest"]) == [trained.notes["digest"]]
     fates = pd.read_csv(folder / "alps-1_factors.csv")
     assert set(fates["factor"]) == {*landscape.MEANS, *ASPECT, "elevation"}
     assert fates["fate"].notna().all() and fates["why"].notna().all()

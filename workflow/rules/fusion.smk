@@ -59,6 +59,7 @@ rule train_model:
     input:
         samples=samples_of_model,
         held_out=mapped_by_model("held_out.tif"),
+        evaluations=mapped_by_model("evaluation.json"),
         labels=mapped_by_model("labels.gpkg"),
         grids=mapped_by_model("grid.json"),
     output:

@@ -1,7 +1,8 @@
 """Training a model of the kind of ground, judging it on ground it never saw, and keeping it.
 
-A model file is a value: what it was trained on, which factors it uses and why, how well it did on
-held-out ground, and the classifiers themselves. It is read without running code of the file.
+A model file is a value: its version, what it was trained on, which factors it uses and why, how
+well it did on held-out ground, and the classifiers themselves. It is read without running code of
+the file. A model that is trained anew is the next version, whatever became of the file before.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from rockglacier import evaluation
 from rockglacier.conventions import KIND_NAMES, ROCK_GLACIERS, Kind
 from rockglacier.errors import ConfigurationError, RockGlacierError, SceneError
 from rockglacier.fusion import calibration, selection
@@ -33,6 +35,8 @@ logger = logging.getLogger(__name__)
 Fitted = Pooled | Overlay
 FORMAT = 2  # of the model file
 ASKED = 4000  # samples by which factors are chosen
+SCORES = ("overall_accuracy", "macro_f1", "roc_auc", "pr_auc", "brier",
+          "calibration_error_likely")  # fmt: skip
 CORE = 8.0  # ASSUME: times the odds of its edge that an object's core has
 REGION_M = 1e7  # between the coordinates of regions, so that none neighbours another
 
@@ -67,8 +71,10 @@ class Trained:
     of rock glaciers those that are found on ground held out (:mod:`calibration`); ``low``,
     ``high``: probability of rock glaciers beyond which ground is an object's, and one has to have
     some; ``even``: between them, from where on a pixel is of a rock glacier; ``block_m``: side of
-    a block; ``notes``: what it was trained on and how; ``judge``: which candidates are objects,
-    None where too few outlines are known to tell.
+    a block; ``notes``: what it was trained on and how, its ``version`` (:func:`entered`) and how
+    well it did: ``inner_folds`` (:func:`evaluation.foretold` of its samples, as models of other
+    ground tell them) and, of each region that it maps, ``held_out`` (:func:`scores_of`);
+    ``judge``: which candidates are objects, None where too few outlines are known to tell.
     """
 
     factors: list[str]
@@ -227,6 +233,8 @@ def train(
         "kinds": kinds, "samples": len(samples), "digest": digest(samples), **_plain(how),
         "regions": sorted(set(samples.get("region", pd.Series(["?"])))),
         "powers": dict(zip(columns, _powers(model), strict=True)),
+        "inner_folds": evaluation.foretold(truth, calibration.bent(held_out, bend), weight),
+        "held_out": {}, "version": 1,
     }  # fmt: skip
     told = pd.concat(all_fates, ignore_index=True)
     return Trained(factors, told, model, others, bend, low, even, high, block_m, notes)
@@ -252,6 +260,39 @@ def cross_validated(
         fold = int(number[judged[0]])
         before = fates.get(fold) if fates else None
         yield fold, train(own, techniques, how, fates=before), judged
+
+
+def scores_of(document: Mapping[str, Any]) -> dict[str, float]:
+    """What a model's file tells of ``evaluation.json`` of a region: SCORES of the fusion."""
+    fusion = document["sides"][evaluation.FUSION]
+    found = {name: float(fusion["pixels"][name]) for name in SCORES}
+    found |= {f"object_{name}": float(fusion["objects"][name])
+              for name in ("precision", "recall", "f1")}  # fmt: skip
+    left_out = document.get("region_left_out", {}).get("sides")
+    if left_out:
+        pixels, objects = (left_out[evaluation.FUSION][name] for name in ("pixels", "objects"))
+        found |= {"region_left_out_roc_auc": float(pixels["roc_auc"]),
+                  "region_left_out_object_f1": float(objects["f1"])}  # fmt: skip
+    return found
+
+
+def entered(trained: Trained, history: str | Path) -> pd.DataFrame:
+    """The table ``history`` of a model's versions with a line more, whose number ``trained`` gets.
+
+    The file need not be there yet. It tells of each version the training data's digest, the
+    regions, samples and scores, and outlives the model's own file.
+    """
+    before = pd.read_csv(history) if Path(history).exists() else pd.DataFrame({"version": []})
+    version = 1 + int(before["version"].max()) if len(before) else 1
+    trained.notes["version"] = version
+    notes = trained.notes
+    row = {"version": version, "digest": notes["digest"], "regions": " ".join(notes["regions"]),
+           "samples": notes["samples"], "model": notes["model"],
+           "inner_roc_auc": round(notes["inner_folds"]["roc_auc"], 4)}  # fmt: skip
+    for region, scores in notes["held_out"].items():
+        row |= {f"{region}_{name}": round(value, 4) for name, value in scores.items()}
+    return pd.concat([before, pd.DataFrame([row])] if len(before) else [pd.DataFrame([row])],
+                     ignore_index=True)  # fmt: skip
 
 
 def digest(samples: pd.DataFrame) -> str:
