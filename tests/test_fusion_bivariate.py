@@ -25,9 +25,15 @@ def test_evidence_is_that_of_counts() -> None:
     found = Bivariate("information value", classes=2).fit(X, y)
     own = (2 + HALF) / (8 + 2 * HALF), (6 + HALF) / (8 + 2 * HALF)
     assert found.evidence_[0][1] == pytest.approx(np.log(np.array(own) / 0.5))
-    weights = Bivariate("weights of evidence", classes=2).fit(X, y).evidence_[0]
+    weights = Bivariate("weights of evidence", classes=2).fit(X, y)
     plus, minus = np.log(own[1] / own[0]), np.log(own[0] / own[1])
-    assert weights[1, 1] == pytest.approx(plus - minus)
+    assert weights.contrast_[0][1, 1] == pytest.approx(plus - minus)
+    error = np.sqrt(2.0 / (2 + HALF) + 2.0 / (6 + HALF))
+    assert weights.studentised_[0][1, 1] == pytest.approx((plus - minus) / error)
+    assert 1.8 < weights.studentised_[0][1, 1] < 1.96  # too little of so few samples
+    assert (weights.evidence_[0] == 0.0).all()
+    again = Bivariate("weights of evidence", classes=2).fit(np.tile(X, (4, 1)), np.tile(y, 4))
+    np.testing.assert_array_equal(again.evidence_[0], again.contrast_[0])
     ratio = Bivariate("frequency ratio", classes=2).fit(X, y).evidence_[0]
     assert ratio[1] == pytest.approx(np.array(own) / 0.5)
 

@@ -71,8 +71,46 @@ def test_heterogeneity_is_the_share_of_variance_between_classes() -> None:
     kind = (rng.random(4000) < np.floor(values * 8) / 8).astype(int)
     parts = pd.Series(kind).groupby(np.floor(pd.Series(values).rank(pct=True) * 7.9999))
     within = (parts.size() * parts.var(ddof=0)).sum() / (kind.size * kind.var())
-    found = selection.heterogeneity(values, kind, np.ones(kind.size))
+    found, chance = selection.heterogeneity(values, kind, np.ones(kind.size))
     assert found == pytest.approx(1.0 - within, abs=1e-3)
+    assert chance < 1e-9
+
+
+def test_a_heterogeneity_of_chance_is_told_to_be_so() -> None:
+    rng = np.random.default_rng(6)
+    chances = [
+        selection.heterogeneity(rng.normal(size=400), rng.integers(0, 2, 400), np.ones(400))[1]
+        for _ in range(300)
+    ]
+    # The non-centrality leaves the test a little careful.
+    assert 0.005 < np.mean(np.array(chances) < 0.05) < 0.07
+    assert np.mean(np.array(chances) < 0.5) == pytest.approx(0.45, abs=0.12)
+
+
+def test_a_factor_that_chance_would_make_is_dropped_with_its_chance() -> None:
+    table, kind, folds = ground(300)
+    limits = selection.Limits(auc_beyond=0.0, heterogeneity=0.0)
+    found = selection.select(
+        table[["first", "chance"]], kind, np.ones(kind.size), list(folds.split(table, kind)),
+        estimator("information value"), limits=limits,
+    ).set_index("factor")  # fmt: skip
+    assert found.loc["chance", "chance"] > 0.05 and ", p 0." in found.loc["chance", "why"]
+    assert found.loc["first", "chance"] < 1e-6 and found.loc["first", "fate"] == "chosen"
+
+
+def test_what_others_tell_by_four_fifths_goes() -> None:
+    rng = np.random.default_rng(7)
+    kind = rng.integers(0, 2, 3000)
+    parts = {f"part {k}": 0.6 * kind + rng.normal(size=3000) for k in range(4)}
+    # Correlated to each by half, and inflated more than five times by all, not ten.
+    table = pd.DataFrame(parts | {"sum": sum(parts.values()) + 0.9 * rng.normal(size=3000)})
+    assert 5.0 < selection.inflation(table)["sum"] < 10.0
+    folds = SpatialFolds(*rng.uniform(0.0, 1e4, (2, 3000)), np.full(3000, -1), block_m=2000.0,
+                         buffer_m=0.0, folds=4)  # fmt: skip
+    found = selection.select(
+        table, kind, np.ones(3000), list(folds.split(table, kind)), estimator("information value")
+    ).set_index("factor")  # fmt: skip
+    assert found.loc["sum", "fate"] == "told by others"
 
 
 def test_weights_count_as_repeated_samples() -> None:
@@ -80,6 +118,6 @@ def test_weights_count_as_repeated_samples() -> None:
     twice = np.where(np.arange(500) < 250, 2.0, 1.0)
     values = table["first"].to_numpy()
     again = np.concatenate([np.arange(500), np.arange(250)])
-    one = selection.heterogeneity(values, kind, twice)
-    many = selection.heterogeneity(values[again], kind[again], np.ones(again.size))
+    one, _ = selection.heterogeneity(values, kind, twice)
+    many, _ = selection.heterogeneity(values[again], kind[again], np.ones(again.size))
     assert one == pytest.approx(many, abs=0.01)

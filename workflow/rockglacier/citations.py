@@ -588,7 +588,7 @@ def _fusion(region: Region) -> Uses:
     if how["select"]:
         yield (
             "choice of factors (GeoDetector's q, variance inflation, forward selection)",
-            "wang2010 marquardt1970 hastie2009",
+            "wang2010 wang2016 marquardt1970 hastie2009",
         )
     if how["model"] in CLASSIFIERS:
         yield f"classifier: {how['model']}", CLASSIFIERS[how["model"]]

@@ -22,6 +22,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 Evidence = Literal["information value", "frequency ratio", "weights of evidence"]
+STUDENTISED = 1.96  # contrast over its error, up to which a class says nothing
 HALF = 0.5  # counted into every class of a factor, lest an empty one say for certain
 
 
@@ -54,7 +55,8 @@ class Bivariate(OfGround):
     evidence
         What one class of a factor says for a kind of ground: ``information value``
         ln(density within / density in all), ``frequency ratio`` (the same without logarithm), or
-        ``weights of evidence`` (W+ of the class less W- of all others).
+        ``weights of evidence``: the contrast C, W+ of the class less W- of all others, of those
+        classes whose contrast is STUDENTISED times its error or more.
     classes
         Classes of equal count that each factor is cut into, at most.
 
@@ -66,6 +68,8 @@ class Bivariate(OfGround):
         Of each factor, the bounds between its classes.
     evidence_
         Of each factor (kind, class of the factor).
+    contrast_, studentised_
+        Of weights of evidence alike: C of every class, and C over its error s(C).
     """
 
     def __init__(self, evidence: Evidence = "information value", classes: int = 10) -> None:
@@ -80,6 +84,9 @@ class Bivariate(OfGround):
         self.classes_, kind = np.unique(y, return_inverse=True)
         share = np.linspace(0.0, 1.0, self.classes + 1)[1:-1]
         self.edges_, self.evidence_ = [], []
+        if self.evidence == "weights of evidence":
+            self.contrast_: list[np.ndarray] = []
+            self.studentised_: list[np.ndarray] = []
         for values in X.T:
             known = np.isfinite(values)
             edges = np.empty(0)
@@ -105,8 +112,16 @@ class Bivariate(OfGround):
         if self.evidence == "weights of evidence":
             others = count.sum(axis=0) - count
             others = others / others.sum(axis=1, keepdims=True)
-            found: np.ndarray = np.log(own / others) - np.log((1.0 - own) / (1.0 - others))
-            return found
+            contrast = np.log(own / others) - np.log((1.0 - own) / (1.0 - others))
+            # Of the four counts of inside or outside a class, of the kind or of others.
+            others = count.sum(axis=0) - count
+            of_kind, of_others = (c.sum(axis=1, keepdims=True) for c in (count, others))
+            with np.errstate(divide="ignore"):
+                variance = 1.0 / count + 1.0 / others + 1.0 / (of_kind - count)
+                error = np.sqrt(variance + 1.0 / (of_others - others))
+            self.contrast_.append(contrast)
+            self.studentised_.append(contrast / error)
+            return np.where(np.abs(contrast) >= STUDENTISED * error, contrast, 0.0)
         whole = count.sum(axis=0) / count.sum()
         ratio: np.ndarray = own / whole
         return ratio if self.evidence == "frequency ratio" else np.asarray(np.log(ratio))

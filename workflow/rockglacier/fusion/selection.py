@@ -5,10 +5,10 @@ training folds. Every factor leaves with its fate and the number that sealed it.
 
 Source
 ------
-Spatial heterogeneity q: Wang, Li, Christakos et al. (2010), doi:10.1080/13658810802443457. Forward
-selection with one standard error to spare: Hastie, Tibshirani & Friedman (2009),
-doi:10.1007/978-0-387-84858-7, section 7.10. Variance inflation: Marquardt (1970),
-doi:10.1080/00401706.1970.10488699.
+Spatial heterogeneity q: Wang, Li, Christakos et al. (2010), doi:10.1080/13658810802443457; its F
+test: Wang, Zhang & Fu (2016), doi:10.1016/j.ecolind.2016.02.052. Forward selection with one
+standard error to spare: Hastie, Tibshirani & Friedman (2009), doi:10.1007/978-0-387-84858-7,
+section 7.10. Variance inflation: Marquardt (1970), doi:10.1080/00401706.1970.10488699.
 """
 
 from __future__ import annotations
@@ -35,12 +35,14 @@ class Limits:
     invalid_share: float = 0.3  # of samples where it is unknown, at most
     auc_beyond: float = 0.05  # of 0.5, in every fold, for one kind at least
     correlation: float = 0.7  # rank correlation with a better factor, at most
-    inflation: float = 10.0  # of variance by all other factors, at most
+    inflation: float = 5.0  # of variance by all other factors, at most
     heterogeneity: float = 0.01  # q, at least
+    chance: float = 0.05  # probability of such a q where a factor tells nothing, at most
     most: int = 12  # factors of a technique
 
 
-FATES = ["factor", "fate", "why", "invalid_share", "auc", "heterogeneity", "inflation", "rank"]
+FATES = ["factor", "fate", "why", "invalid_share", "auc", "heterogeneity", "chance", "inflation",
+         "rank"]  # fmt: skip
 
 
 def select(
@@ -82,11 +84,12 @@ def select(
         # What tells in one part of the region alone would mislead in the others.
         told = [_telling(X[name].to_numpy()[train], y[train], weight[train]) for train, _ in splits]
         fate[name]["auc"] = round(0.5 + float(np.min(told)), 4)
-        fate[name]["heterogeneity"] = round(heterogeneity(X[name].to_numpy(), y, weight), 4)
+        q, chance = heterogeneity(X[name].to_numpy(), y, weight)
+        fate[name] |= {"heterogeneity": round(q, 4), "chance": round(chance, 4)}
         if min(told) < limits.auc_beyond:
             _drop(fate[name], "tells too little", f"AUC {0.5 + min(told):.2f} in one fold")
-        elif fate[name]["heterogeneity"] < limits.heterogeneity:
-            _drop(fate[name], "tells too little", f"q {fate[name]['heterogeneity']:.3f}")
+        elif q < limits.heterogeneity or chance > limits.chance:
+            _drop(fate[name], "tells too little", f"q {q:.3f}, p {chance:.3f}")
         else:
             left.append(name)
     left = _unlike(X, left, fate, limits)
@@ -100,8 +103,15 @@ def chosen(fates: pd.DataFrame) -> list[str]:
     return list(fates[fates["fate"] == "chosen"].sort_values("rank")["factor"])
 
 
-def heterogeneity(values: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
-    """q: share of a kind's variance that classes of a factor take away; of the kind with most."""
+def heterogeneity(values: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """q, the share of a kind's variance that classes of a factor take away, and its chance.
+
+    Both are of the kind with the highest q. The chance is that of such a q or more where classes
+    tell nothing (non-central F), of so many independent samples as ``weight`` leaves (Kish);
+    neighbours are alike, so that it is told too small.
+    """
+    from scipy.stats import ncf
+
     known = np.isfinite(values)
     values, y, weight = values[known], y[known], weight[known]
     order = np.argsort(values, kind="stable")
@@ -111,16 +121,28 @@ def heterogeneity(values: np.ndarray, y: np.ndarray, weight: np.ndarray) -> floa
     _, same = np.unique(values, return_inverse=True)
     rank = (np.bincount(same, rank * weight) / np.bincount(same, weight))[same]
     part = np.minimum((rank / weight.sum() * CLASSES).astype(int), CLASSES - 1)
-    best = 0.0
     total = np.bincount(part, weight, CLASSES)
+    some = total > 0
+    size = weight.sum() ** 2 / (weight**2).sum()
+    best, chance = 0.0, 1.0
     for kind in np.unique(y):
         share = np.average(y == kind, weights=weight)
-        within = np.bincount(part, weight * (y == kind), CLASSES)
-        of_part = within / np.where(total > 0, total, 1.0)
-        inner = (total * of_part * (1.0 - of_part)).sum() / weight.sum()
-        if 0.0 < share < 1.0:
-            best = max(best, 1.0 - inner / (share * (1.0 - share)))
-    return float(best)
+        if not 0.0 < share < 1.0:
+            continue
+        of_part = np.bincount(part, weight * (y == kind), CLASSES)[some] / total[some]
+        variance = share * (1.0 - share)
+        inner = (total[some] * of_part * (1.0 - of_part)).sum() / weight.sum()
+        q = 1.0 - inner / variance
+        if q <= best:
+            continue
+        free = some.sum() - 1, size - some.sum()
+        best, chance = q, 0.0
+        if inner > 0.0 and min(free) > 0:
+            held = total[some] / weight.sum()  # of all samples
+            apart = (of_part**2).sum() - (np.sqrt(held) * of_part).sum() ** 2
+            ratio = free[1] / free[0] * q / (1.0 - q)
+            chance = float(ncf.sf(ratio, *free, max(0.0, apart / variance)))
+    return float(best), chance
 
 
 def inflation(X: pd.DataFrame) -> pd.Series:
