@@ -41,6 +41,14 @@ def test_noise_remembers_nothing() -> None:
         variogram(rng.normal(size=2000), x, y, reach_m=10.0)
 
 
+def test_a_range_beyond_the_reach_is_told_to_be_capped() -> None:
+    x, y, values = field(1200, 6000.0, 1)
+    near, far = (variogram(values, x, y, reach_m=reach) for reach in (1500.0, 9000.0))
+    assert near.capped and near.range_m == 1500.0
+    x, y, values = field(1200, 800.0, 1)
+    assert not variogram(values, x, y, reach_m=4000.0).capped and far.range_m > 1500.0
+
+
 def samples(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Places, kinds (a tenth are 1, in objects of 30) and objects."""
     rng = np.random.default_rng(seed)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import landscape
 import numpy as np
+import pandas as pd
 import pytest
 import skops.io
 from scipy.ndimage import distance_transform_edt
@@ -15,6 +16,7 @@ from rockglacier import factors as factor_stack
 from rockglacier.conventions import Kind
 from rockglacier.errors import ConfigurationError, RockGlacierError, SceneError
 from rockglacier.fusion import calibration, labels, mapping, training
+from rockglacier.fusion.folds import Variogram, variogram
 
 HOW = training.How(block_m=1500.0, bootstraps=5, folds=4)
 PLAIN = training.How(block_m=1500.0, bootstraps=0, folds=4, select=False)
@@ -163,6 +165,31 @@ def test_a_model_trained_anew_is_the_next_version_and_tells_how_well_it_did(
     assert (found["alps_roc_auc"] == 0.9).all() and found["digest"].nunique() == 1
     training.save(again, tmp_path / "m.skops", provenance={})
     assert training.load(tmp_path / "m.skops").notes == again.notes
+
+
+def test_blocks_are_told_by_residuals_of_ground_held_out(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each block is of one kind by chance, and factors know blocks by heart."""
+    rng = np.random.default_rng(8)
+    x, y = rng.uniform(0.0, 20_000.0, (2, 3000))
+    block = (x // 2000.0 + 10.0 * (y // 2000.0)).astype(int)
+    kind = rng.permutation(np.repeat([0, 1], 50))[block]
+    names = [f"f{k}" for k in range(8)]
+    samples = pd.DataFrame(rng.normal(size=(100, 8))[block], columns=names).assign(
+        x=x, y=y, row=0, column=0, object=-1, kind=kind, weight=1.0, edge=False
+    )
+    how = dataclasses.replace(PLAIN, model="information value", block_m=2000.0, reach_m=1200.0)
+    residuals = []
+
+    def looked_at(values: np.ndarray, *places: np.ndarray, **options: float) -> Variogram:
+        residuals.append(values)
+        return variogram(values, *places, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training, "variogram", looked_at)
+    assert training.block_side(samples, {"one": names}, how) == 2000.0
+    assert (residuals[0] ** 2).mean() > 0.24  # of chance it is 0.25; who was taught errs less
+    assert "raise reach_m" in caplog.text
 
 
 def test_the_overlay_is_trained_kept_and_mapped_as_the_others_are(tmp_path: Path, ground) -> None:  # type: ignore[no-untyped-def]

@@ -35,6 +35,7 @@ class Variogram(NamedTuple):
     nugget: float
     sill: float
     range_m: float  # at which 95 % of the sill are reached; 0 where nothing is remembered
+    capped: bool  # the range is the reach, as the sill was not reached within it
 
 
 def variogram(
@@ -86,7 +87,8 @@ def variogram(
     nugget, part, length = np.exp(min(tried, key=lambda found: found.cost).x)
     remembers = part > LEAST_MEMORY * (nugget + part)
     reach = float(min(length, reach_m)) if remembers else 0.0
-    return Variogram(distance, half, count, float(nugget), float(nugget + part), reach)
+    capped = bool(remembers and length > reach_m)
+    return Variogram(distance, half, count, float(nugget), float(nugget + part), reach, capped)
 
 
 class SpatialFolds:

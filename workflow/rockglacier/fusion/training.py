@@ -174,12 +174,12 @@ def folds_of(samples: pd.DataFrame, how: How, *, block_m: float) -> SpatialFolds
 
 def train(
     samples: pd.DataFrame, techniques: Mapping[str, Sequence[str]], how: How, *,
-    fates: pd.DataFrame | None = None,
+    fates: pd.DataFrame | None = None, block_m: float | None = None,
 ) -> Trained:  # fmt: skip
     """A model of ``samples``: columns SAMPLES and those of all factors of ``techniques``.
 
     ``fates``: what became of the factors of these samples before (:class:`Trained`), where that is
-    known of a technique.
+    known of a technique; ``block_m``: side of a block, where it is known (:func:`block_side`).
 
     Raises
     ------
@@ -194,7 +194,7 @@ def train(
             f"all {len(samples)} samples are of one kind ({', '.join(kinds)}); two or more are "
             "needed: name more kinds under labels, or enlarge the region."
         )
-    block_m = block_side(samples, techniques, how)
+    block_m = block_m or block_side(samples, techniques, how)
     folds = folds_of(samples, how, block_m=block_m)
     splits = _usable(list(folds.split(samples, y)), y)
     splits = [(a[~edge[a]], b[~edge[b]]) for a, b in splits]
@@ -259,7 +259,7 @@ def cross_validated(
         own = samples.iloc[train_rows].reset_index(drop=True)
         fold = int(number[judged[0]])
         before = fates.get(fold) if fates else None
-        yield fold, train(own, techniques, how, fates=before), judged
+        yield fold, train(own, techniques, how, fates=before, block_m=block_m), judged
 
 
 def scores_of(document: Mapping[str, Any]) -> dict[str, float]:
@@ -392,17 +392,25 @@ def _usable(splits: selection.Splits, y: np.ndarray) -> selection.Splits:
 
 
 def block_side(samples: pd.DataFrame, techniques: Mapping[str, Sequence[str]], how: How) -> float:
-    """Side of a block (m): as far as residuals are alike, and ``how.block_m`` at least."""
-    names = [name for part in techniques.values() for name in part]
+    """Side of a block (m): as far as residuals are alike, and ``how.block_m`` at least.
+
+    Residuals are of rock glaciers, which count as much as all other ground, foretold by such a
+    model as is judged, of all factors, on blocks of ``how.block_m`` that were held out: those of
+    ground that taught it would be small, and alike over a shorter way.
+    """
     samples = samples[~samples["edge"].to_numpy(bool)]
     y = np.isin(samples["kind"], [int(kind) for kind in ROCK_GLACIERS])
     weight = samples["weight"].to_numpy()
     if not 0 < y.sum() < y.size:
         return how.block_m
     alike = weight / np.where(y, weight[y].sum(), weight[~y].sum())
-    X = samples[names].to_numpy(np.float64)
-    fitted = estimator("information value").fit(X, y, sample_weight=alike * y.size / 2.0)
-    residual = y - fitted.predict_proba(X)[:, 1]
+    names = [name for part in techniques.values() for name in part]
+    columns = {t: [names.index(name) for name in part] for t, part in techniques.items()}
+    model = classifier(how.model, columns, seed=how.seed).fit(
+        samples[names].to_numpy(np.float64), y.astype(int), sample_weight=alike * y.size / 2.0,
+        groups=folds_of(samples, how, block_m=how.block_m).blocks(),
+    )  # fmt: skip
+    residual = y - model.held_out_[:, 1]
     try:
         found = variogram(
             residual, samples["x"].to_numpy(), samples["y"].to_numpy(), reach_m=how.reach_m,
@@ -412,6 +420,12 @@ def block_side(samples: pd.DataFrame, techniques: Mapping[str, Sequence[str]], h
         logger.warning("blocks are of %g m: %s", how.block_m, error)
         return how.block_m
     side = max(how.block_m, found.range_m)
+    if found.capped:
+        logger.warning(
+            "residuals are alike over more than the %.0f m that were looked at, so that blocks of "
+            "that side may flatter the model; raise reach_m of the model",
+            how.reach_m,
+        )
     logger.info("residuals are alike over %.0f m; blocks are of %.0f m", found.range_m, side)
     return side
 
