@@ -599,7 +599,7 @@ def _inventory(region: Region) -> Uses:
         return
     yield "inventory: rules, fields and classes", "rgik2023 rouyet2025 kluetmeier2026"
     yield "inventory: moving areas and kinematic attribute", "bertone2022 rouyet2025"
-    yield "inventory: outlines", "canny1986 vincent1991"
+    yield "inventory: outlines", "matas2004 canny1986 vincent1991"
     yield "inventory: yearly velocities", "hu2025"
     yield "inventory: course of the motion", "schwarz1978 kass1995"
     yield "inventory: colours", "crameri2018"
