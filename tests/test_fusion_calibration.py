@@ -35,6 +35,13 @@ def test_what_is_right_stays() -> None:
     np.testing.assert_array_equal(calibration.bent(right, calibration.STRAIGHT), right)
 
 
+def test_a_bend_is_undone() -> None:
+    P = np.append(np.linspace(0.0001, 0.9999, 999), np.nan)
+    for bend in ((0.7, 0.4, -0.6), (1.5, 0.1, 1.1), calibration.STRAIGHT):
+        again = calibration.straightened(calibration.bent(P, bend), bend)
+        np.testing.assert_allclose(again, P, atol=1e-5)
+
+
 def test_weights_make_the_ground_what_it_is() -> None:
     """Samples hold far more of what is rare than the ground does."""
     right, said, truth = ground()

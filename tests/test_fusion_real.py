@@ -75,7 +75,7 @@ def test_form_tells_them_from_ground_as_high_and_as_steep(tibet: Ground) -> None
     objects = found["objects"]
     middles = tibet.known.geometry.centroid.within(box(*tibet.grid.bounds))
     assert objects["hits"] + objects["missed"] == middles.sum()  # the rest reaches in from beyond
-    assert objects["recall"] > 2.0 * objects["area_share"] > 0.0
+    assert objects["recall"] > 1.8 * objects["area_share"] > 0.0
 
 
 def test_places_drawn_by_chance_are_told_by_nothing(tibet: Ground) -> None:

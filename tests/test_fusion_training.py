@@ -82,6 +82,12 @@ def test_probabilities_are_those_found_where_techniques_blur_the_ground(ground) 
     total = sum(maps[0][name].values for name in mapping.NAMES.values())
     np.testing.assert_allclose(total, 1.0, atol=1e-5)
     assert trained.low < trained.even < trained.high
+    # Without a judge objects are those that the same thresholds told before.
+    low, high = calibration.straightened(np.array([trained.low, trained.high]), trained.bend)
+    straight = dataclasses.replace(raw, low=float(low), high=float(high))
+    shapes = [one.objects(told["probability"].values, grid) > 0
+              for one, told in zip((trained, straight), maps, strict=True)]  # fmt: skip
+    assert shapes[0].any() and (shapes[0] != shapes[1]).mean() < 1e-3
 
 
 def test_factors_that_tell_nothing_are_not_used(trained) -> None:  # type: ignore[no-untyped-def]

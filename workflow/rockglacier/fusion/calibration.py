@@ -17,6 +17,7 @@ from scipy.special import expit, log_expit
 Bend = tuple[float, float, float]
 STRAIGHT: Bend = (1.0, 1.0, 0.0)
 STEADY = 1e-4  # penalty on a bend that departs from STRAIGHT, of the entropy of a sample
+STEPS = 20_001  # of log-odds, by which a bend is undone
 FLOOR = 1e-9  # of a probability
 LEAST_SLOPE, MOST_SLOPE, MOST_SHIFT = 0.1, 4.0, 6.0
 
@@ -54,6 +55,16 @@ def bent(P: np.ndarray, bend: Bend) -> np.ndarray:
         return np.asarray(P)
     yes, no = _logarithms(P)
     return np.asarray(expit(bend[0] * yes - bend[1] * no + bend[2]))
+
+
+def straightened(P: np.ndarray, bend: Bend) -> np.ndarray:
+    """What was bent to ``P`` (any shape; NaN stays)."""
+    if bend == STRAIGHT:
+        return np.asarray(P)
+    whole = np.log(1.0 / FLOOR - 1.0)
+    before = expit(np.linspace(-whole, whole, STEPS))
+    found = np.interp(np.asarray(P, float), bent(before, bend), np.linspace(-whole, whole, STEPS))
+    return np.asarray(expit(found))
 
 
 def _logarithms(P: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -98,7 +98,10 @@ class Trained:
         As the judge says, else beyond ``low`` and ``high``.
         """
         if self.judge is None:
-            return labelled(probability, grid, Shape(self.low, self.high, least_km2, hole_km2))
+            # As they were before they were bent: thresholds, and what parts summits, are of these.
+            plain = calibration.straightened(probability, self.bend)
+            low, high = calibration.straightened(np.array([self.low, self.high]), self.bend)
+            return labelled(plain, grid, Shape(float(low), float(high), least_km2, hole_km2))
         return self.judge.labelled(probability, grid, least_km2=least_km2, hole_km2=hole_km2)
 
     def probabilities(self, X: np.ndarray, *, models: Sequence[Fitted] | None = None) -> np.ndarray:

@@ -20,7 +20,7 @@ from rockglacier import evaluation
 from rockglacier.conventions import KIND_NAMES, MAP, ROCK_GLACIERS, Kind, describe
 from rockglacier.errors import RockGlacierError
 from rockglacier.evaluation import FUSION
-from rockglacier.fusion import mapping, objects, training
+from rockglacier.fusion import calibration, mapping, objects, training
 from rockglacier.fusion.labels import BACKGROUND, rasterised, strata
 from rockglacier.grid import Grid
 from rockglacier.inventory.outlines import Shape, labelled, outlines
@@ -108,8 +108,13 @@ def held_out(
     part = objects.known(P, renumbered, labels, grid)
     worth = objects.judged_by_others(part)
     if worth is None:
-        low, high = (float(np.median([getattr(m, n) for m in every])) for n in ("low", "high"))
-        outlined = labelled(P, grid, Shape(low, high))
+        plain, ends = P.copy(), []
+        for number, model in enumerate(every):
+            own = renumbered == number
+            plain[own] = calibration.straightened(P[own], model.bend)
+            ends.append(calibration.straightened(np.array([model.low, model.high]), model.bend))
+        low, high = np.median(ends, axis=0)
+        outlined = labelled(plain, grid, Shape(float(low), float(high)))
     else:
         outlined = objects.chosen(part.found, worth)
     return HeldOut(maps, outlined, {n: m.fates for n, m in models.items()})
